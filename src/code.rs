@@ -1,0 +1,178 @@
+//! Translated code, and what it tells of the places it came from.
+//!
+//! Invariant: the words of a [`Code`] never move, since branches inside it are absolute addresses. Only call sites change,
+//! once, when their callee is known (`exec`).
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::AtomicU32;
+use jitless_machine::dispatch::Ip;
+
+/// A translated function.
+#[derive(Debug)]
+pub(crate) struct Code {
+    words: Box<[AtomicU32]>,
+    /// Bytes from the frame pointer on that a frame takes.
+    pub(crate) frame: u32,
+}
+
+impl Code {
+    pub(crate) fn new(words: Box<[AtomicU32]>, frame: u32) -> Code {
+        Code { words, frame }
+    }
+
+    /// The first tile.
+    pub(crate) fn entry(&self) -> Ip {
+        self.words.as_ptr() as Ip
+    }
+
+    /// The index of the word at `ip`, if it is one of this code's, or just behind them.
+    pub(crate) fn contains(&self, ip: Ip) -> Option<u32> {
+        let at = (ip as usize).checked_sub(self.entry() as usize)? / size_of::<u32>();
+        (at <= self.words.len()).then_some(at as u32)
+    }
+
+    /// A word, for patching.
+    pub(crate) fn word(&self, index: u32) -> Option<&AtomicU32> {
+        self.words.get(index as usize)
+    }
+
+    /// The words, before anybody runs them.
+    pub(crate) fn words_mut(&mut self) -> &mut [AtomicU32] {
+        &mut self.words
+    }
+
+    /// How many words there are.
+    pub(crate) fn len(&self) -> usize {
+        self.words.len()
+    }
+}
+
+/// A place in a function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Point {
+    /// Offset in the module of the operator.
+    pub(crate) offset: u32,
+    /// Fuel spent there and not charged yet, this operator's included.
+    pub(crate) owed: u32,
+}
+
+/// What kind of position a point is noted for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Mark {
+    /// The words of a node that may trap, or of an operation of the run loop.
+    Fault,
+    /// Behind the words of a call.
+    AfterCall,
+    /// A branch target.
+    Label,
+}
+
+/// One tile of a listing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    /// Index of the handler's word.
+    pub(crate) word: u32,
+    pub(crate) tile: u16,
+    /// Offset in the module of the operator that completed it.
+    pub(crate) offset: u32,
+}
+
+/// The way back from words to operators. Made on demand, by translating once more; code that never traps pays nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Map {
+    points: Vec<(u32, Mark, Point)>,
+    /// All tiles in order, for listings.
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Map {
+    pub(crate) fn note(&mut self, word: u32, mark: Mark, point: Point) {
+        self.points.push((word, mark, point));
+    }
+
+    /// Moves everything `by` words up and brings it into order.
+    pub(crate) fn complete(&mut self, by: u32) {
+        self.points.iter_mut().for_each(|p| p.0 += by);
+        self.lines.iter_mut().for_each(|l| l.word += by);
+        self.points.sort_unstable_by_key(|p| (p.0, p.1));
+    }
+
+    fn find(&self, word: u32, mark: Mark) -> Option<Point> {
+        let i = self.points.binary_search_by_key(&(word, mark), |p| (p.0, p.1)).ok()?;
+        Some(self.points[i].2)
+    }
+
+    /// The operator whose node has its words at `word`.
+    pub(crate) fn fault(&self, word: u32) -> Option<Point> {
+        self.find(word, Mark::Fault)
+    }
+
+    /// The call whose words end at `word`.
+    pub(crate) fn after_call(&self, word: u32) -> Option<Point> {
+        self.find(word, Mark::AfterCall)
+    }
+
+    /// The operator that begins at a branch target.
+    pub(crate) fn label(&self, word: u32) -> Option<Point> {
+        self.find(word, Mark::Label)
+    }
+}
+
+/// Operations that the run loop carries out: the first word of a `Slow` tile. The others are two indices and the slot of the
+/// first operand; operands lie in consecutive slots, the result takes the place of the first.
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SlowOp {
+    /// `memory.size` of memory `a`.
+    MemorySize,
+    /// `memory.grow` of memory `a`.
+    MemoryGrow,
+    /// `memory.copy` to memory `a` from `b`.
+    MemoryCopy,
+    /// `memory.fill` of memory `a`.
+    MemoryFill,
+    /// `memory.init` from data segment `a` into memory `b`.
+    MemoryInit,
+    /// `data.drop` of segment `a`.
+    DataDrop,
+    /// `table.get` of table `a`.
+    TableGet,
+    /// `table.set` of table `a`.
+    TableSet,
+    /// `table.grow` of table `a`.
+    TableGrow,
+    /// `table.size` of table `a`.
+    TableSize,
+    /// `table.fill` of table `a`.
+    TableFill,
+    /// `table.copy` to table `a` from `b`.
+    TableCopy,
+    /// `table.init` from element segment `a` into table `b`.
+    TableInit,
+    /// `elem.drop` of segment `a`.
+    ElemDrop,
+}
+
+impl SlowOp {
+    const ALL: [SlowOp; 14] = [
+        SlowOp::MemorySize,
+        SlowOp::MemoryGrow,
+        SlowOp::MemoryCopy,
+        SlowOp::MemoryFill,
+        SlowOp::MemoryInit,
+        SlowOp::DataDrop,
+        SlowOp::TableGet,
+        SlowOp::TableSet,
+        SlowOp::TableGrow,
+        SlowOp::TableSize,
+        SlowOp::TableFill,
+        SlowOp::TableCopy,
+        SlowOp::TableInit,
+        SlowOp::ElemDrop,
+    ];
+
+    /// The operation of a word that the translator wrote.
+    pub(crate) fn of(word: u32) -> SlowOp {
+        Self::ALL[word as usize]
+    }
+}

@@ -1,0 +1,264 @@
+//! Translation: validated operators become tiles.
+//!
+//! The symbolic stack holds *pending trees* ([`crate::cover`]): local reads, constants, pure operators and loads are not
+//! executed where they stand but where a *root* consumes them (a store, a branch, a call, a write to a local), by the cheapest
+//! tiles that cover the tree. Frames are `[arguments or results | link] fp-> [locals | homes]`: the operand at stack
+//! height *i* has a slot of its own there, its *home*, to which it is evaluated when it cannot wait. Arguments are evaluated
+//! into their homes, and the callee's frame begins at the first of them.
+//!
+//! Invariant: what comes here has passed the validator, so no type is checked and no index questioned.
+mod control;
+mod emit;
+mod special;
+mod stack;
+
+use crate::code::{Code, Map};
+use crate::cover::{NO_SLOT, Trees};
+use crate::error::{Error, Result};
+use crate::module::Description;
+use crate::module::operators::{self, BlockType, BrTable, Sink};
+use crate::types::{FuncType, HeapType, ValType};
+use alloc::vec::Vec;
+use emit::Emit;
+use jitless_machine::types::Ty;
+
+/// Declared locals that cost one unit of fuel at each call, as part of the callee's bill.
+pub(crate) const LOCALS_PER_FUEL: u32 = 16;
+
+/// Frames of this size or more are refused: a frame's bytes are one word of a call site, and the largest mean "cold".
+const FRAME_LIMIT: u64 = 1 << 30;
+
+/// What the translator of one function hands to the next: its allocations.
+#[derive(Default, Debug)]
+pub(crate) struct Scratch {
+    trees: Trees,
+    stack: Vec<stack::Entry>,
+    unsettled: Vec<u32>,
+    blocks: Vec<control::Block>,
+    locals: Vec<Local>,
+    /// Number of the function that entries of `locals` are valid for.
+    generation: u32,
+    groups: Vec<Group>,
+    assigned: Vec<u32>,
+    cleared: Vec<u32>,
+    emit: Emit,
+}
+
+/// Locals of one type in a row.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    first: u32,
+    slot: i32,
+    ty: Ty,
+}
+
+/// A local that the function has touched.
+#[derive(Clone, Copy, Debug)]
+struct Local {
+    generation: u32,
+    slot: i32,
+    ty: Ty,
+    /// Set on every way here.
+    set: bool,
+    /// Read where it may not be set, so cleared at entry.
+    cleared: bool,
+}
+
+/// One function on its way to tiles.
+pub(crate) struct Translator<'a> {
+    desc: &'a Description,
+    ty: &'a FuncType,
+    s: &'a mut Scratch,
+    /// Slots of `[arguments or results | link]`.
+    area: i32,
+    /// Slot of the first home.
+    base: i32,
+    /// First slot that no home has used so far; temporaries lie from here on.
+    high: i32,
+    /// Slots that the frame needs.
+    frame: i32,
+    /// Temporaries in use by the present root.
+    temporaries: i32,
+    /// Slots that the accumulators hold.
+    held: [i32; 3],
+    /// Control cannot get here; nothing is translated.
+    dead: bool,
+    /// Blocks opened in dead code.
+    skipped: u32,
+    /// Number of trees at which to look for garbage.
+    trees_limit: usize,
+}
+
+/// Translates a function, addressed by its index in the module, while `check` sees every operator first.
+pub(crate) fn function<C: Sink>(
+    desc: &Description,
+    bounced: bool,
+    function: u32,
+    check: &mut C,
+    scratch: &mut Scratch,
+) -> Result<Code> {
+    scratch.emit.begin(bounced, false);
+    run(desc, function, check, scratch).map(|(code, _)| code)
+}
+
+/// Translates a function once more, for the way back from its words to its operators.
+pub(crate) fn map(desc: &Description, bounced: bool, function: u32) -> Result<Map> {
+    let mut scratch = Scratch::default();
+    scratch.emit.begin(bounced, true);
+    run(desc, function, &mut Unchecked, &mut scratch).map(|(_, map)| map)
+}
+
+fn run<C: Sink>(desc: &Description, function: u32, check: &mut C, scratch: &mut Scratch) -> Result<(Code, Map)> {
+    let ty = desc.type_of_func(function).expect("the caller passes a function of the module");
+    let mut t = Translator::new(desc, ty, scratch);
+    t.read_locals(function)?;
+    t.open_body();
+    operators::read_body(desc, function, &mut (check, &mut t))?;
+    t.complete()
+}
+
+impl<'a> Translator<'a> {
+    fn new(desc: &'a Description, ty: &'a FuncType, s: &'a mut Scratch) -> Self {
+        s.trees.clear();
+        s.stack.clear();
+        s.unsettled.clear();
+        s.blocks.clear();
+        s.groups.clear();
+        s.assigned.clear();
+        s.cleared.clear();
+        s.generation = s.generation.wrapping_add(1);
+        let area = ty.area() as i32;
+        Translator {
+            desc,
+            ty,
+            s,
+            area,
+            base: 0,
+            high: 0,
+            frame: 0,
+            temporaries: 0,
+            held: [NO_SLOT; 3],
+            dead: false,
+            skipped: 0,
+            trees_limit: 4096,
+        }
+    }
+
+    /// Parameters lie below the link, declared locals from `fp` on.
+    fn read_locals(&mut self, function: u32) -> Result<()> {
+        let mut slot = -self.area;
+        let mut index = 0;
+        for p in self.ty.params() {
+            self.s.groups.push(Group { first: index, slot, ty: p.class() });
+            slot += p.slots() as i32;
+            index += 1;
+        }
+        let declared = index;
+        slot = 0;
+        for group in operators::locals(self.desc, function)? {
+            let (count, ty) = group?;
+            if count != 0 {
+                self.s.groups.push(Group { first: index, slot, ty: ty.class() });
+            }
+            slot += (count * ty.slots()) as i32;
+            index += count;
+        }
+        self.base = slot;
+        self.high = slot;
+        self.frame = slot;
+        if self.s.locals.len() < index as usize {
+            let fresh = Local { generation: 0, slot: 0, ty: Ty::I32, set: false, cleared: false };
+            self.s.locals.resize(index as usize, fresh);
+        }
+        self.s.emit.owe((index - declared) / LOCALS_PER_FUEL);
+        Ok(())
+    }
+
+    /// A local, looked up in its group when the function first touches it.
+    fn local(&mut self, index: u32) -> &mut Local {
+        let local = &mut self.s.locals[index as usize];
+        if local.generation != self.s.generation {
+            let g = self.s.groups[self.s.groups.partition_point(|g| g.first <= index) - 1];
+            let slots = if g.ty == Ty::V128 { 2 } else { 1 };
+            *local = Local {
+                generation: self.s.generation,
+                slot: g.slot + ((index - g.first) * slots) as i32,
+                ty: g.ty,
+                set: index < self.ty.params().len() as u32,
+                cleared: false,
+            };
+        }
+        local
+    }
+
+    /// The local has a value from here to the end of the block.
+    fn assign(&mut self, index: u32) {
+        if !self.local(index).set {
+            self.local(index).set = true;
+            self.s.assigned.push(index);
+        }
+    }
+
+    /// Forgets assignments made since `mark`.
+    fn unassign(&mut self, mark: usize) {
+        while self.s.assigned.len() > mark {
+            let index = self.s.assigned.pop().expect("longer than mark");
+            self.local(index).set = false;
+        }
+    }
+
+    /// Is control here, and if so, pay for an operator.
+    fn begin(&mut self, fuel: u32) -> bool {
+        if self.dead {
+            return false;
+        }
+        if self.s.emit.is_deep_in_debt() {
+            self.pay();
+        }
+        self.s.emit.owe(fuel);
+        if self.s.trees.len() > self.trees_limit && !self.s.emit.is_mapping() {
+            self.s.trees.compact(self.s.stack.iter_mut().map(|e| &mut e.node));
+            self.trees_limit = 2 * self.s.trees.len() + 4096;
+        }
+        true
+    }
+
+    fn complete(mut self) -> Result<(Code, Map)> {
+        let bytes = self.frame as u64 * 8;
+        if bytes >= FRAME_LIMIT {
+            return Err(Error::limit("frame bytes", FRAME_LIMIT, bytes, None));
+        }
+        self.s.cleared.sort_unstable();
+        let cleared = core::mem::take(&mut self.s.cleared);
+        let slots: Vec<(i32, i32)> = cleared
+            .iter()
+            .map(|&x| {
+                let local = *self.local(x);
+                (local.slot, if local.ty == Ty::V128 { 2 } else { 1 })
+            })
+            .collect();
+        self.s.cleared = cleared;
+        self.s.emit.complete(&slots, bytes as u32)
+    }
+}
+
+/// Types of a list, as classes.
+fn slots_of(types: &[ValType]) -> i32 {
+    types.iter().map(|t| t.slots() as i32).sum()
+}
+
+/// The sink in front of a translation whose body is known to be valid.
+pub(crate) struct Unchecked;
+
+macro_rules! unchecked {
+    ($(@$proposal:ident $op:ident $visit:ident $name:literal $method:ident($($arg:ident: $ty:ty),*) fuel $fuel:literal $($flag:ident)*;)*) => {
+        impl Sink for Unchecked {
+            fn at(&mut self, _: usize) {}
+            fn plain(&mut self, _: jitless_machine::instr::Plain) -> Result<()> { Ok(()) }
+            fn access(&mut self, _: jitless_machine::instr::Access, _: operators::MemArg) -> Result<()> { Ok(()) }
+            $(fn $method(&mut self $(, _: $ty)*) -> Result<()> { Ok(()) })*
+            fn later(&mut self, _: &'static str, _: &'static str) -> Result<()> { Ok(()) }
+        }
+    };
+}
+jitless_machine::for_each_special!(unchecked);

@@ -1,0 +1,287 @@
+//! The code buffer: tiles, fusion, labels, and the fuel that edges charge.
+//!
+//! *Potentials*: `owed` is what was executed since the last charge on the way here. A label has a potential, what is owed
+//! there; falling through costs nothing, a branch charges the difference, which may be zero or negative. So every path pays
+//! exactly what it executed.
+use crate::code::{Code, Line, Map, Mark, Point};
+use crate::cover::{NodeId, bare_tile};
+use crate::error::Result;
+use alloc::vec::Vec;
+use core::sync::atomic::AtomicU32;
+use jitless_machine::dispatch::{HANDLER_WORDS, bounce, handler_words};
+use jitless_machine::symbol::{Form, Sym};
+use jitless_machine::tiles::{HANDLERS, PAIR_START, PAIRS};
+
+/// Number of a label.
+pub(super) type Label = u32;
+/// Nothing known: a label's place or potential.
+const UNKNOWN: u32 = u32::MAX;
+
+/// Fuel owed in straight code at most, but for one operator.
+const DEBT_LIMIT: u32 = 1000;
+
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    at: u32,
+    potential: u32,
+}
+
+/// Where an operator of a pending tree stood.
+#[derive(Clone, Copy, Debug, Default)]
+struct Origin {
+    offset: u32,
+    owed: u32,
+}
+
+#[derive(Default, Debug)]
+pub(crate) struct Emit {
+    bounced: bool,
+    code: Vec<u32>,
+    targets: Vec<Target>,
+    /// Branches: their first word is a label, to become an address of two words, the third what was owed.
+    branches: Vec<u32>,
+    /// Tables: the statement's words, first entry, number of entries. An entry is a label, to become a distance, and what was owed.
+    tables: Vec<(u32, u32, u32)>,
+    /// The tile emitted last, if the next statement may be fused to it: its handler's word and number.
+    last: Option<(u32, u16)>,
+    /// Fuel executed since the last charge.
+    owed: u32,
+    /// Can control fall in here?
+    flow: bool,
+    /// Offset of the operator at hand.
+    offset: u32,
+    /// Where the words of the statement emitted last begin.
+    statement: u32,
+    /// When the way back is wanted: what was found so far.
+    map: Option<Map>,
+    /// Then also: origins of nodes, by node.
+    origins: Vec<(NodeId, Origin)>,
+}
+
+impl Emit {
+    pub(super) fn begin(&mut self, bounced: bool, mapping: bool) {
+        self.bounced = bounced;
+        self.code.clear();
+        self.targets.clear();
+        self.branches.clear();
+        self.tables.clear();
+        self.last = None;
+        self.owed = 0;
+        self.flow = true;
+        self.map = mapping.then(Map::default);
+        self.origins.clear();
+    }
+
+    pub(super) fn at(&mut self, offset: usize) {
+        self.offset = offset as u32;
+    }
+
+    pub(super) fn word(&mut self, w: u32) {
+        self.code.push(w);
+    }
+
+    pub(super) fn words(&mut self, w: &[u32]) {
+        self.code.extend_from_slice(w);
+    }
+
+    /// Begins a tile: fused to the one before where there is a handler for both, else with a handler of its own.
+    pub(super) fn tile(&mut self, tile: u16) {
+        if let Some((at, before)) = self.last {
+            let pairs = &PAIRS[PAIR_START[before as usize] as usize..PAIR_START[before as usize + 1] as usize];
+            if let Ok(i) = pairs.binary_search_by_key(&tile, |p| p.0) {
+                let fused = pairs[i].1;
+                self.code[at as usize..at as usize + HANDLER_WORDS]
+                    .copy_from_slice(&handler_words(HANDLERS[fused as usize]));
+                self.last = Some((at, fused));
+                if let Some(line) = self.map.as_mut().and_then(|m| m.lines.last_mut()) {
+                    *line = Line { tile: fused, offset: self.offset, ..*line };
+                }
+                return;
+            }
+        }
+        if self.bounced {
+            self.code.extend(handler_words(bounce));
+        }
+        let at = self.code.len() as u32;
+        self.code.extend(handler_words(HANDLERS[tile as usize]));
+        self.last = Some((at, tile));
+        if let Some(map) = &mut self.map {
+            map.lines.push(Line { word: at, tile, offset: self.offset });
+        }
+    }
+
+    /// Nothing is fused to the tile emitted last.
+    pub(super) fn separate(&mut self) {
+        self.last = None;
+    }
+
+    // ---- fuel
+
+    pub(super) fn owe(&mut self, fuel: u32) {
+        self.owed += fuel;
+    }
+
+    pub(super) fn is_deep_in_debt(&self) -> bool {
+        self.owed >= DEBT_LIMIT
+    }
+
+    /// What is owed, which the tile at hand charges.
+    pub(super) fn settle_debt(&mut self) -> u32 {
+        core::mem::take(&mut self.owed)
+    }
+
+    /// What is owed, for a way out.
+    pub(super) fn debt(&self) -> u32 {
+        self.owed
+    }
+
+    // ---- labels
+
+    pub(super) fn label(&mut self) -> Label {
+        self.targets.push(Target { at: UNKNOWN, potential: UNKNOWN });
+        self.targets.len() as u32 - 1
+    }
+
+    /// Puts a label here.
+    pub(super) fn bind(&mut self, label: Label) {
+        let target = &mut self.targets[label as usize];
+        target.at = self.code.len() as u32;
+        if self.flow || target.potential == UNKNOWN {
+            target.potential = self.owed;
+        } else {
+            self.owed = target.potential;
+        }
+        self.flow = true;
+        self.last = None;
+        self.mark(Mark::Label);
+    }
+
+    /// Control does not go on here.
+    pub(super) fn cut_flow(&mut self) {
+        self.flow = false;
+        self.last = None;
+    }
+
+    /// The words of a branch to `label`.
+    pub(super) fn branch_words(&self, label: Label) -> [u32; 3] {
+        [label, 0, self.owed]
+    }
+
+    /// The statement emitted last is a branch to `label`.
+    pub(super) fn branch_to(&mut self, label: Label) {
+        self.branches.push(self.statement);
+        self.leads_to(label);
+    }
+
+    fn leads_to(&mut self, label: Label) {
+        let target = &mut self.targets[label as usize];
+        if target.potential == UNKNOWN {
+            target.potential = self.owed;
+        }
+    }
+
+    /// Begins the entries of the `BrTable` emitted last. Returns the table's number.
+    pub(super) fn table(&mut self, entries: u32) -> u32 {
+        let first = self.code.len() as u32;
+        self.tables.push((self.statement, first, entries));
+        self.tables.len() as u32 - 1
+    }
+
+    pub(super) fn table_entry(&mut self, label: Label) {
+        self.code.extend([label, self.owed]);
+        self.leads_to(label);
+    }
+
+    // ---- the way back
+
+    fn mark(&mut self, mark: Mark) {
+        let (word, point) = (self.code.len() as u32, Point { offset: self.offset, owed: self.owed });
+        if let Some(map) = &mut self.map {
+            map.note(word, mark, point);
+        }
+    }
+
+    /// The words of a statement of the operator at hand begin here.
+    pub(super) fn statement(&mut self) {
+        self.statement = self.code.len() as u32;
+        self.mark(Mark::Fault);
+    }
+
+    /// Execution may pause and go on here.
+    pub(super) fn note_pause(&mut self) {
+        self.mark(Mark::Label);
+    }
+
+    /// Is the way back wanted?
+    pub(super) fn is_mapping(&self) -> bool {
+        self.map.is_some()
+    }
+
+    /// The words of a call end here.
+    pub(super) fn note_call(&mut self) {
+        self.mark(Mark::AfterCall);
+    }
+
+    /// The words of a pending operator begin here.
+    pub(super) fn note_operator(&mut self, id: NodeId) {
+        let word = self.code.len() as u32;
+        let Some(map) = &mut self.map else { return };
+        if let Ok(i) = self.origins.binary_search_by_key(&id, |o| o.0) {
+            let Origin { offset, owed } = self.origins[i].1;
+            map.note(word, Mark::Fault, Point { offset, owed });
+        }
+    }
+
+    /// A node was made for the operator at hand.
+    pub(super) fn origin(&mut self, id: NodeId) {
+        if self.map.is_some() {
+            self.origins.push((id, Origin { offset: self.offset, owed: self.owed }));
+        }
+    }
+
+    // ---- the end
+
+    /// Lays the prologue in front, which clears the slots `(slot, number)` that ascend, and resolves branches.
+    pub(super) fn complete(&mut self, cleared: &[(i32, i32)], frame: u32) -> Result<(Code, Map)> {
+        let mut prologue: Vec<u32> = Vec::new();
+        let mut runs = cleared.iter().copied().peekable();
+        while let Some((first, mut n)) = runs.next() {
+            while let Some((_, more)) = runs.next_if(|&(slot, _)| slot == first + n) {
+                n += more;
+            }
+            if self.bounced {
+                prologue.extend(handler_words(bounce));
+            }
+            prologue.extend(handler_words(HANDLERS[bare_tile(Sym::form(Form::Zero)) as usize]));
+            prologue.extend([(first * 8) as u32, (n * 8) as u32]);
+        }
+        let shift = prologue.len();
+        let words: alloc::boxed::Box<[AtomicU32]> =
+            prologue.iter().chain(&self.code).map(|&w| AtomicU32::new(w)).collect();
+        let mut code = Code::new(words, frame);
+        self.resolve(&mut code, shift);
+        let mut map = self.map.take().unwrap_or_default();
+        map.complete(shift as u32);
+        Ok((code, map))
+    }
+
+    fn resolve(&self, code: &mut Code, shift: usize) {
+        let base = code.entry() as usize as u64;
+        let words = code.words_mut();
+        let mut set = |at: u32, w: u32| *words[at as usize + shift].get_mut() = w;
+        for &at in &self.branches {
+            let target = self.targets[self.code[at as usize] as usize];
+            let address = base + 4 * (target.at as u64 + shift as u64);
+            set(at, address as u32);
+            set(at + 1, (address >> 32) as u32);
+            set(at + 2, self.code[at as usize + 2].wrapping_sub(target.potential));
+        }
+        for &(words, first, entries) in &self.tables {
+            for at in (first..).step_by(2).take(entries as usize) {
+                let target = self.targets[self.code[at as usize] as usize];
+                set(at, target.at.wrapping_sub(words));
+                set(at + 1, self.code[at as usize + 1].wrapping_sub(target.potential));
+            }
+        }
+    }
+}
