@@ -290,7 +290,7 @@ impl Budget {
         *counter = counter.saturating_sub(count);
     }
 
-    fn count(&self, resource: Resource) -> u64 {
+    pub(crate) fn count(&self, resource: Resource) -> u64 {
         match resource {
             Resource::Instances => self.instances,
             Resource::Tables => self.tables,

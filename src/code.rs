@@ -3,9 +3,12 @@
 //! Invariant: the words of a [`Code`] never move, since branches inside it are absolute addresses. Only call sites change,
 //! once, when their callee is known (`exec`).
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU32;
 use jitless_machine::dispatch::Ip;
+use jitless_machine::symbol::Sym;
+use jitless_machine::tiles::{SHAPE_START, SHAPES};
 
 /// A translated function.
 #[derive(Debug)]
@@ -116,6 +119,33 @@ impl Map {
     pub(crate) fn label(&self, word: u32) -> Option<Point> {
         self.find(word, Mark::Label)
     }
+}
+
+/// A tile as its pattern in text: `SetI32 I32Add L C ; Br`.
+pub(crate) fn tile_text(tile: u16) -> String {
+    let shape = |tile: u16| {
+        let (from, to) = (SHAPE_START[tile as usize] as usize, SHAPE_START[tile as usize + 1] as usize);
+        &SHAPES[from..to]
+    };
+    // A sequence is written from its end: each step takes off the last statement.
+    let mut statements = Vec::new();
+    let mut at = tile;
+    while let [u16::MAX, before, last] = *shape(at) {
+        statements.push(last);
+        at = before;
+    }
+    statements.push(at);
+    let mut text = String::new();
+    for (i, &statement) in statements.iter().rev().enumerate() {
+        text.push_str(if i == 0 { "" } else { " ; " });
+        for (k, &symbol) in shape(statement).iter().enumerate() {
+            let info = Sym(symbol).info();
+            text.push_str(if k == 0 { "" } else { " " });
+            text.push_str(info.name);
+            text.push_str(info.suffix);
+        }
+    }
+    text
 }
 
 /// Operations that the run loop carries out: the first word of a `Slow` tile. The others are two indices and the slot of the

@@ -16,6 +16,7 @@ pub(crate) mod convert;
 pub(crate) mod decode;
 pub(crate) mod names;
 pub(crate) mod operators;
+pub(crate) mod print;
 
 /// A decoded module. Immutable, shared behind an `Arc` by all that was made from it.
 ///

@@ -9,6 +9,8 @@
 //! Invariant: what comes here has passed the validator, so no type is checked and no index questioned.
 mod control;
 mod emit;
+#[cfg(feature = "profile")]
+pub(crate) mod profile;
 mod special;
 mod stack;
 

@@ -6,6 +6,8 @@
 mod body;
 mod special;
 mod subtype;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::body::Body;
 
@@ -71,8 +73,6 @@ fn invalid(why: Invalid) -> Fault {
 pub(crate) struct References(Vec<u64>);
 
 impl References {
-    const NONE: &'static References = &References(Vec::new());
-
     /// For a module of `functions` functions.
     fn new(functions: usize) -> References {
         References(alloc::vec![0; functions.div_ceil(64)])
@@ -91,7 +91,7 @@ impl References {
 
 /// Validates everything but the bodies of functions.
 pub(crate) fn module(desc: &Description) -> Result<References, Error> {
-    Module { desc, refs: References::new(desc.funcs.len()), body: Body::new(desc, References::NONE) }.check()
+    Module { desc, refs: References::new(desc.funcs.len()), body: Body::for_constants(desc) }.check()
 }
 
 /// Validates the body of a function that the module defines. `body` serves for many functions of one module.

@@ -196,6 +196,7 @@ macro_rules! signature {
     };
     ($abi:literal, fn $(#[$m:meta])* $name:ident($ip:ident, $r:ident) $body:block) => {
         $(#[$m])*
+        #[allow(unreachable_pub, reason = "some stand in functions")]
         pub unsafe extern $abi fn $name(
             $ip: $crate::dispatch::Ip, fp: *mut u8, mem: *mut u8, ai: u64, len: u64,
             ctx: *mut $crate::dispatch::Ctx, af: f64, as_: f32,

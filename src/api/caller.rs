@@ -95,7 +95,7 @@ impl<T> Caller<'_, T> {
 
     /// As [`Store::add_fuel`](super::Store::add_fuel).
     pub fn add_fuel(&mut self, fuel: u64) -> Result<()> {
-        self.store.0.add_fuel(fuel);
+        self.store.0.inner.add_fuel(fuel);
         Ok(())
     }
 

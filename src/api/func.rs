@@ -226,7 +226,7 @@ impl<T> Whole<T> {
     /// Calls a function, of the guest or the host. As many slots as its type says.
     #[inline]
     pub(super) fn call(&mut self, func: u32, args: &[u64], results: &mut [u64]) -> Result<()> {
-        self.inner.enter(func, args, false)?;
+        self.enter(func, args, false)?;
         let entered = Entered(self);
         match entered.0.serve() {
             Served::Done => {
@@ -237,6 +237,12 @@ impl<T> Whole<T> {
             Served::Host(_, error) | Served::Failed(error) => Err(entered.0.locate(error)),
             Served::Paused(pause) => Err(entered.0.locate(pause.into())),
         }
+    }
+
+    /// Begins a call.
+    #[inline]
+    pub(super) fn enter(&mut self, func: u32, args: &[u64], own_stack: bool) -> Result<()> {
+        self.inner.enter(func, args, own_stack).map_err(|error| self.locate(error))
     }
 
     /// Runs the innermost call until it is over or needs somebody else.
@@ -253,6 +259,11 @@ impl<T> Whole<T> {
                 Outcome::Failed(error) => return Served::Failed(error),
                 Outcome::Ask { table, current, desired, maximum } => match self.ask(table, current, desired, maximum) {
                     Ok(allowed) => self.inner.answer(allowed),
+                    Err(error) => return Served::Failed(error),
+                },
+                Outcome::GrowFailed { table, error } => match self.grow_failed(table, &error) {
+                    // The instruction returns -1.
+                    Ok(()) => {}
                     Err(error) => return Served::Failed(error),
                 },
             }
@@ -323,11 +334,7 @@ impl<T> Debug for HostFunc<T> {
 }
 
 impl<T> HostFunc<T> {
-    fn of(
-        engine: &Engine,
-        ty: FuncType,
-        call: impl Fn(&mut Whole<T>) -> Result<()> + Send + Sync + 'static,
-    ) -> Self {
+    fn of(engine: &Engine, ty: FuncType, call: impl Fn(&mut Whole<T>) -> Result<()> + Send + Sync + 'static) -> Self {
         let id = engine.inner.types.register_func(&ty);
         Self(Arc::new(Host { ty, id, call }))
     }

@@ -307,14 +307,14 @@ impl<T> Whole<T> {
         let (tables, memories) = (&desc.tables[desc.imported_tables as usize..], desc.memories.iter());
         let memories = memories.skip(desc.imported_memories as usize);
         let counts = [
-            (Resource::Instances, 1),
-            (Resource::Tables, tables.len() as u64),
-            (Resource::Memories, memories.len() as u64),
+            (Resource::Instances, "instances", 1),
+            (Resource::Tables, "tables", tables.len() as u64),
+            (Resource::Memories, "memories", memories.len() as u64),
         ];
-        for (limit, (resource, more)) in limits.into_iter().zip(counts) {
+        for (limit, (resource, what, more)) in limits.into_iter().zip(counts) {
             let wanted = self.inner.budget.count(resource).saturating_add(more);
             if more > 0 && wanted > limit as u64 {
-                return Err(Error::budget(resource.text(), limit as u64, wanted));
+                return Err(Error::budget(what, limit as u64, wanted));
             }
         }
         for table in tables {

@@ -91,10 +91,7 @@ impl Memory {
     /// The bytes and the store's data at once, both to be changed.
     ///
     /// This is what most host functions need: see [`Caller`](super::Caller).
-    pub fn data_and_store_mut<'a, T: 'a>(
-        &self,
-        store: impl Into<StoreContextMut<'a, T>>,
-    ) -> (&'a mut [u8], &'a mut T) {
+    pub fn data_and_store_mut<'a, T: 'a>(&self, store: impl Into<StoreContextMut<'a, T>>) -> (&'a mut [u8], &'a mut T) {
         let whole = store.into().0;
         let bytes = match self.stored.of(&whole.inner) {
             Some(memory) => whole.inner.memory_mut(memory).bytes_mut(),
@@ -126,12 +123,7 @@ impl Memory {
     /// The text of `len` bytes at `ptr`: what a guest passes as a string.
     ///
     /// An error if the bytes are not all there, or not UTF-8.
-    pub fn read_str<'a, T: 'a>(
-        &self,
-        store: impl Into<StoreContext<'a, T>>,
-        ptr: u32,
-        len: u32,
-    ) -> Result<&'a str> {
+    pub fn read_str<'a, T: 'a>(&self, store: impl Into<StoreContext<'a, T>>, ptr: u32, len: u32) -> Result<&'a str> {
         let bytes = self.range(store.into(), "read", u64::from(ptr), u64::from(len))?;
         core::str::from_utf8(bytes).map_err(Error::new)
     }

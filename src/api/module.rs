@@ -142,11 +142,7 @@ fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
 }
 
 #[cfg(feature = "std")]
-fn read(
-    engine: &Engine,
-    reader: impl std::io::Read,
-    named: impl FnOnce(std::io::Error) -> Error,
-) -> Result<Vec<u8>> {
+fn read(engine: &Engine, reader: impl std::io::Read, named: impl FnOnce(std::io::Error) -> Error) -> Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
     // One byte more, so that a module of just too many is refused for its size by who knows the limit.

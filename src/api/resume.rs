@@ -35,16 +35,16 @@ pub(super) enum Step {
 
 /// Starts a call on a stack of its own.
 pub(super) fn start<T>(whole: &mut Whole<T>, func: u32, args: &[u64]) -> Result<Step> {
-    whole.inner.enter(func, args, true)?;
+    whole.enter(func, args, true)?;
     go_on(Entered(whole), func)
 }
 
 fn go_on<T>(entered: Entered<'_, T>, func: u32) -> Result<Step> {
     let whole = &mut *entered.0;
-    let (served, ty) = (whole.serve(), whole.inner.func_type(func));
+    let served = whole.serve();
     let stopped = match served {
         Served::Done => {
-            let mut slots = Slots::from_elem(0, ty.result_slots() as usize);
+            let mut slots = Slots::from_elem(0, whole.inner.func_type(func).result_slots() as usize);
             whole.inner.finish(&mut slots);
             entered.left();
             return Ok(Step::Done { func, slots });

@@ -115,7 +115,7 @@ impl<T> Store<T> {
 
     /// Adds to the fuel that is left. Never an error; too much is as much as can be counted.
     pub fn add_fuel(&mut self, fuel: u64) -> Result<()> {
-        self.whole.add_fuel(fuel);
+        self.whole.inner.add_fuel(fuel);
         Ok(())
     }
 
@@ -204,11 +204,6 @@ impl<T: Debug> Debug for Store<T> {
 }
 
 impl<T> Whole<T> {
-    pub(super) fn add_fuel(&mut self, fuel: u64) {
-        let left = self.inner.fuel_left();
-        self.inner.set_fuel(left.saturating_add(fuel));
-    }
-
     /// The handle of a host function, which comes into the store when it is first needed there.
     pub(super) fn host_func(&mut self, func: &HostFunc<T>) -> Result<u32> {
         let address = Arc::as_ptr(&func.0).cast::<()>() as usize;

@@ -21,11 +21,11 @@ pub(super) mod sealed {
     pub trait Sealed {}
 
     /// A store that slots are read in.
-    #[derive(Debug)]
+    #[allow(missing_debug_implementations)]
     pub struct Lift<'a>(pub(crate) &'a StoreInner);
 
     /// A store that slots are made in.
-    #[derive(Debug)]
+    #[allow(missing_debug_implementations)]
     pub struct Lower<'a>(pub(crate) &'a mut StoreInner);
 }
 

@@ -228,7 +228,7 @@ impl Ref {
 }
 
 macro_rules! from {
-    ($($target:ident: $($ty:ty, $make:expr;)*)*) => {
+    ($($target:ident { $($ty:ty, $make:expr;)* })*) => {
         $($(
             impl From<$ty> for $target {
                 fn from(value: $ty) -> Self {
@@ -240,27 +240,29 @@ macro_rules! from {
 }
 
 from! {
-    Val:
-    i32, Val::I32;
-    i64, Val::I64;
-    u32, |value: u32| Val::I32(value as i32);
-    u64, |value: u64| Val::I64(value as i64);
-    f32, |value: f32| Val::F32(value.to_bits());
-    f64, |value: f64| Val::F64(value.to_bits());
-    u128, Val::V128;
-    Func, |func| Val::FuncRef(Some(func));
-    Option<Func>, Val::FuncRef;
-    ExternRef, |object| Val::ExternRef(Some(object));
-    Option<ExternRef>, Val::ExternRef;
-    Ref, |reference| match reference {
-        Ref::Func(func) => Val::FuncRef(func),
-        Ref::Extern(object) => Val::ExternRef(object),
-    };
-    Ref:
-    Func, |func| Ref::Func(Some(func));
-    Option<Func>, Ref::Func;
-    ExternRef, |object| Ref::Extern(Some(object));
-    Option<ExternRef>, Ref::Extern;
+    Val {
+        i32, Val::I32;
+        i64, Val::I64;
+        u32, |value: u32| Val::I32(value as i32);
+        u64, |value: u64| Val::I64(value as i64);
+        f32, |value: f32| Val::F32(value.to_bits());
+        f64, |value: f64| Val::F64(value.to_bits());
+        u128, Val::V128;
+        Func, |func| Val::FuncRef(Some(func));
+        Option<Func>, Val::FuncRef;
+        ExternRef, |object| Val::ExternRef(Some(object));
+        Option<ExternRef>, Val::ExternRef;
+        Ref, |reference| match reference {
+            Ref::Func(func) => Val::FuncRef(func),
+            Ref::Extern(object) => Val::ExternRef(object),
+        };
+    }
+    Ref {
+        Func, |func| Ref::Func(Some(func));
+        Option<Func>, Ref::Func;
+        ExternRef, |object| Ref::Extern(Some(object));
+        Option<ExternRef>, Ref::Extern;
+    }
 }
 
 /// The value as the text format writes it: floats so that they read back to the same bits, `nan:0x200000`, `null`.
@@ -269,8 +271,8 @@ from! {
 impl Display for Val {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::I32(value) => value.fmt(f),
-            Self::I64(value) => value.fmt(f),
+            Self::I32(value) => Display::fmt(value, f),
+            Self::I64(value) => Display::fmt(value, f),
             Self::F32(bits) => {
                 let value = f32::from_bits(*bits);
                 let (negative, payload) = (bits >> 31 != 0, u64::from(bits & 0x7F_FFFF));

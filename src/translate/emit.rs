@@ -56,6 +56,41 @@ pub(crate) struct Emit {
     map: Option<Map>,
     /// Then also: origins of nodes, by node.
     origins: Vec<(NodeId, Origin)>,
+    /// Tiles that are counted, `word` being that of the counter's address; is there a label in front?
+    #[cfg(feature = "profile")]
+    counted: Vec<(Line, bool)>,
+    #[cfg(feature = "profile")]
+    fresh: bool,
+}
+
+/// Profiling builds: a tile that counts stands in front of each.
+#[cfg(feature = "profile")]
+impl Emit {
+    fn count(&mut self, tile: u16) {
+        if self.bounced {
+            self.code.extend(handler_words(bounce));
+        }
+        self.code.extend(handler_words(HANDLERS[bare_tile(Sym::form(Form::Count)) as usize]));
+        let line = Line { word: self.code.len() as u32, tile, offset: self.offset };
+        self.counted.push((line, core::mem::take(&mut self.fresh)));
+        self.code.extend([0, 0]);
+    }
+
+    fn recount(&mut self, fused: u16) {
+        if let Some((line, _)) = self.counted.last_mut() {
+            line.tile = fused;
+        }
+    }
+
+    fn place_counters(&self, code: &mut Code, shift: usize) {
+        let first = super::profile::counters(&self.counted);
+        for (i, (line, _)) in self.counted.iter().enumerate() {
+            let address = first + 8 * i as u64;
+            let at = line.word as usize + shift;
+            *code.words_mut()[at].get_mut() = address as u32;
+            *code.words_mut()[at + 1].get_mut() = (address >> 32) as u32;
+        }
+    }
 }
 
 impl Emit {
@@ -70,6 +105,11 @@ impl Emit {
         self.flow = true;
         self.map = mapping.then(Map::default);
         self.origins.clear();
+        #[cfg(feature = "profile")]
+        {
+            self.counted.clear();
+            self.fresh = true;
+        }
     }
 
     pub(super) fn at(&mut self, offset: usize) {
@@ -96,9 +136,13 @@ impl Emit {
                 if let Some(line) = self.map.as_mut().and_then(|m| m.lines.last_mut()) {
                     *line = Line { tile: fused, offset: self.offset, ..*line };
                 }
+                #[cfg(feature = "profile")]
+                self.recount(fused);
                 return;
             }
         }
+        #[cfg(feature = "profile")]
+        self.count(tile);
         if self.bounced {
             self.code.extend(handler_words(bounce));
         }
@@ -153,6 +197,10 @@ impl Emit {
         }
         self.flow = true;
         self.last = None;
+        #[cfg(feature = "profile")]
+        {
+            self.fresh = true;
+        }
         self.mark(Mark::Label);
     }
 
@@ -260,6 +308,8 @@ impl Emit {
             prologue.iter().chain(&self.code).map(|&w| AtomicU32::new(w)).collect();
         let mut code = Code::new(words, frame);
         self.resolve(&mut code, shift);
+        #[cfg(feature = "profile")]
+        self.place_counters(&mut code, shift);
         let mut map = self.map.take().unwrap_or_default();
         map.complete(shift as u32);
         Ok((code, map))

@@ -25,7 +25,8 @@ pub(super) const OPERANDS: usize = 1 << 20;
 /// The validator of function bodies: one after another, with the same allocations.
 pub(crate) struct Body<'a> {
     pub(super) desc: &'a Description,
-    refs: &'a References,
+    /// In a constant expression every function may be named; that is what declares it.
+    refs: Option<&'a References>,
     stack: Vec<Operand>,
     frames: Vec<Frame>,
     /// The height of the innermost frame.
@@ -49,6 +50,9 @@ struct Frame {
     unreachable: bool,
     ty: BlockOf,
 }
+
+#[cfg(test)]
+pub(super) const FRAME_BYTES: usize = size_of::<Frame>();
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -213,9 +217,14 @@ fn all_match(found: &[Operand], expected: &[Operand]) -> bool {
 impl<'a> Body<'a> {
     /// `refs` is what [`super::module`] returned for this description.
     pub(crate) fn new(desc: &'a Description, refs: &'a References) -> Body<'a> {
+        Body { refs: Some(refs), ..Body::for_constants(desc) }
+    }
+
+    /// For `begin_constant`.
+    pub(super) fn for_constants(desc: &'a Description) -> Body<'a> {
         Body {
             desc,
-            refs,
+            refs: None,
             stack: Vec::new(),
             frames: Vec::new(),
             height: 0,
@@ -617,7 +626,7 @@ impl<'a> Body<'a> {
 
     /// May `ref.func` name this function?
     pub(super) fn is_declared(&self, function: u32) -> bool {
-        self.refs.contains(function)
+        self.refs.is_none_or(|refs| refs.contains(function))
     }
 }
 
