@@ -13,6 +13,7 @@ mod func;
 mod global;
 mod instance;
 mod linker;
+mod listing;
 mod memory;
 mod module;
 mod resume;
@@ -28,6 +29,7 @@ pub use self::func::{Func, IntoFunc, WasmRet};
 pub use self::global::Global;
 pub use self::instance::{Export, Extern, Instance};
 pub use self::linker::{InstancePre, Linker};
+pub use self::listing::ListedOperator;
 pub use self::memory::Memory;
 pub use self::module::{ExportType, ImportType, Module};
 pub use self::resume::{

@@ -34,11 +34,6 @@ impl Code {
         (at <= self.words.len()).then_some(at as u32)
     }
 
-    /// A word, for patching.
-    pub(crate) fn word(&self, index: u32) -> Option<&AtomicU32> {
-        self.words.get(index as usize)
-    }
-
     /// The words, before anybody runs them.
     pub(crate) fn words_mut(&mut self) -> &mut [AtomicU32] {
         &mut self.words

@@ -307,7 +307,9 @@ impl Trees {
     fn search(&mut self, start: u32, kids: &[NodeId], held: [i32; 3], whole: bool) -> Cover {
         let none = Few::new(Pick { node: NONE, how: How::Operator });
         let mut pending = Few::new(NONE);
-        kids.iter().rev().for_each(|&k| drop(pending.push(k)));
+        for &k in kids.iter().rev() {
+            pending.push(k);
+        }
         let best = Cover { tile: 0, cost: u16::MAX, picks: none };
         let mut s = Search { trees: self, held, whole, pending, picks: none, best };
         s.descend(start, DISPATCH, Used::default());

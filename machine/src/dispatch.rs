@@ -279,6 +279,7 @@ handler! {
 }
 
 handler! {
+    /// Says which trap: its code comes in the integer accumulator, its operand in place of the memory's length.
     #[cold]
     #[inline(never)]
     leave_trap(ip, r) {

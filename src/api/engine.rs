@@ -18,7 +18,7 @@ use crate::types::{FuncType, ValType};
 /// let engine = Engine::new(Config::new().max_call_depth(Some(1000)))?;
 /// assert!(Engine::same(&engine, &engine.clone()));
 /// assert!(!Engine::same(&engine, &Engine::default()));
-/// # jitless::Result::Ok(())
+/// # Ok::<(), jitless::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Engine {

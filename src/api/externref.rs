@@ -21,7 +21,7 @@ use crate::runtime::StoreInner;
 /// let name = ExternRef::new(&mut store, String::from("Ada"))?;
 /// let data = name.data(&store)?.and_then(|data| data.downcast_ref::<String>());
 /// assert_eq!(data.map(String::as_str), Some("Ada"));
-/// # jitless::Result::Ok(())
+/// # Ok::<(), jitless::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct ExternRef {

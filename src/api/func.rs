@@ -36,7 +36,7 @@ use crate::types::{FuncType, TypeId, ValType};
 /// add.call(&mut store, &[Val::I32(1), Val::I32(2)], &mut results)?;
 /// assert_eq!(results, [Val::I32(3)]);
 /// assert_eq!(add.ty(&store).to_string(), "(func (param i32 i32) (result i32))");
-/// # jitless::Result::Ok(())
+/// # Ok::<(), jitless::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Func {

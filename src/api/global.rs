@@ -18,7 +18,7 @@ use crate::types::{GlobalType, Mutability, ValType};
 /// counter.set(&mut store, Val::I64(2))?;
 /// assert_eq!(counter.get(&store), Val::I64(2));
 /// assert!(counter.set(&mut store, Val::I32(3)).is_err());
-/// # jitless::Result::Ok(())
+/// # Ok::<(), jitless::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Global {

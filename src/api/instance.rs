@@ -297,8 +297,8 @@ impl<T> Whole<T> {
         if self.ask(table, current, desired, most)? {
             return Ok(());
         }
-        let what = if table { "elements of a table" } else { "bytes of a memory" };
-        Err(Error::budget(what, current, desired))
+        let (what, unit) = if table { ("a table", " elements") } else { ("a memory", " bytes") };
+        Err(Error::budget_of(what, unit, current, desired))
     }
 
     /// May an instance be made, as the embedder's limiter sees it?
@@ -314,7 +314,7 @@ impl<T> Whole<T> {
         for (limit, (resource, what, more)) in limits.into_iter().zip(counts) {
             let wanted = self.inner.budget.count(resource).saturating_add(more);
             if more > 0 && wanted > limit as u64 {
-                return Err(Error::budget(what, limit as u64, wanted));
+                return Err(Error::budget_of(what, "", limit as u64, wanted));
             }
         }
         for table in tables {

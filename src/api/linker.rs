@@ -43,7 +43,7 @@ use crate::types::{ExternType, FuncType};
 /// let error = linker.instantiate(Store::new(&engine, ()), &Module::new(&engine, wasm)?).unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "unknown import: env.now not defined; did you mean env.now_ms (func (result i64))",
+///     "unknown import: env.now not defined; did you mean env.now_ms (func (result i64))?",
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -98,7 +98,7 @@ impl<T> Linker<T> {
     ///     results[0] = Val::I64(params[0].i32().unwrap_or(0).into());
     ///     Ok(())
     /// })?;
-    /// # jitless::Result::Ok(())
+    /// # Ok::<(), jitless::Error>(())
     /// ```
     pub fn func_new(
         &mut self,

@@ -25,7 +25,7 @@ use jitless_machine::trap::Trap;
 /// assert_eq!(memory.grow(&mut store, 1)?, 1);
 /// assert!(memory.grow(&mut store, 1).is_err());
 /// assert!(memory.write(&mut store, 131_070, b"abc").is_err());
-/// # jitless::Result::Ok(())
+/// # Ok::<(), jitless::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Memory {
@@ -36,6 +36,12 @@ impl Memory {
     /// A memory of zeros, outside of all instances.
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Self> {
         let whole = store.as_context_mut().0;
+        if !matches!(ty.page_size_log2, 0 | 16) {
+            return Err(Error::argument("a page is of 1 or 65536 bytes"));
+        }
+        if ty.limits.max.is_some_and(|max| ty.limits.min > max) {
+            return Err(Error::argument("size minimum must not be greater than maximum"));
+        }
         let least = ty.limits.min.saturating_mul(ty.page_size());
         whole.check_growth(false, 0, least, ty.limits.max.map(|max| max.saturating_mul(ty.page_size())))?;
         let index = whole.inner.add_memory(ty)?;

@@ -36,7 +36,7 @@ use crate::runtime::{Stop, StoreInner};
 /// store.set_fuel(1_000_000)?;
 /// assert_eq!(store.get_fuel()?, 1_000_000);
 /// assert_eq!(store.into_data().len(), 2);
-/// # jitless::Result::Ok(())
+/// # Ok::<(), jitless::Error>(())
 /// ```
 pub struct Store<T> {
     whole: Box<Whole<T>>,

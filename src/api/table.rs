@@ -22,7 +22,7 @@ use jitless_machine::trap::Trap;
 /// assert_eq!(table.get(&store, 2), None);
 /// assert_eq!(table.grow(&mut store, 3, Ref::Func(None))?, 2);
 /// assert_eq!(table.size(&store), 5);
-/// # jitless::Result::Ok(())
+/// # Ok::<(), jitless::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Table {
@@ -33,6 +33,9 @@ impl Table {
     /// A table whose elements are all `init`, outside of all instances.
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Ref) -> Result<Self> {
         let whole = store.as_context_mut().0;
+        if ty.limits.max.is_some_and(|max| ty.limits.min > max) {
+            return Err(Error::argument("size minimum must not be greater than maximum"));
+        }
         whole.check_growth(true, 0, ty.limits.min, ty.limits.max)?;
         let init = lower(whole, ty.element, &init)?;
         let index = whole.inner.add_table(ty, init)?;

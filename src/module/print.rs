@@ -89,7 +89,9 @@ impl Immediate for BrTable<'_> {
     fn text(&self, _: &Description) -> String {
         const SHOWN: usize = 32;
         let mut text = String::new();
-        self.targets().take(SHOWN).for_each(|t| drop(write!(text, "{t} ")));
+        for target in self.targets().take(SHOWN) {
+            let _ = write!(text, "{target} ");
+        }
         if self.len() as usize > SHOWN {
             text.push_str("… ");
         }

@@ -5,7 +5,7 @@
 use super::{Translator, slots_of};
 use crate::cover::{LOAD, NO_SLOT, NodeId, TRAP};
 use crate::module::operators::{BlockType, BrTable};
-use crate::types::{FuncType, ValType};
+use crate::types::ValType;
 use jitless_machine::symbol::{Form, Sym};
 
 use super::emit::Label;
@@ -49,20 +49,7 @@ pub(crate) struct Block {
     way_out: (u32, Label),
 }
 
-impl<'a> Translator<'a> {
-    /// Parameters and results of a signature.
-    fn types(&self, signature: &'a Signature) -> (&'a [ValType], &'a [ValType]) {
-        match signature {
-            Signature::Empty => (&[], &[]),
-            Signature::Value(v) => (&[], core::slice::from_ref(v)),
-            Signature::Func(i) => {
-                let ty: &'a FuncType = self.desc.func_type(*i).expect("validated");
-                (ty.params(), ty.results())
-            }
-            Signature::Body => (&[], self.ty.results()),
-        }
-    }
-
+impl Translator<'_> {
     fn index_of(&self, depth: u32) -> usize {
         self.s.blocks.len() - 1 - depth as usize
     }

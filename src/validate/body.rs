@@ -20,7 +20,7 @@ use jitless_machine::instr::{Access, Plain, Proposal, Special};
 use jitless_machine::types::Ty;
 
 /// No operand stack is higher. One operator can push a thousand operands, so the bytes of a body do not bound it.
-pub(super) const OPERANDS: usize = 1 << 20;
+const OPERANDS: usize = 1 << 20;
 
 /// The validator of function bodies: one after another, with the same allocations.
 pub(crate) struct Body<'a> {
@@ -289,7 +289,7 @@ pub(super) fn malformed(message: &'static str) -> Fault {
 }
 
 #[cold]
-pub(super) fn needs(proposal: Proposals) -> Fault {
+fn needs(proposal: Proposals) -> Fault {
     Refusal::Needs(proposal).into()
 }
 
@@ -639,7 +639,7 @@ impl Body<'_> {
     }
 
     #[inline]
-    pub(super) fn plain_rule(&mut self, op: Plain) -> Result<(), Fault> {
+    fn plain_rule(&mut self, op: Plain) -> Result<(), Fault> {
         let info = op.info();
         self.gate(info.proposal)?;
         let (len, count) = (self.stack.len(), info.operands.len());

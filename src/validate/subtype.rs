@@ -13,7 +13,8 @@ use jitless_machine::types::Ty;
 /// |---|---|
 /// | 0 | unknown: the stack below it is polymorphic |
 /// | 1…5 | number or vector type, as in `Ty`, plus one |
-/// | `REF`, maybe `NULLABLE`, maybe `CONCRETE`, 29 low bits | reference type: number of an abstract heap type, or a `TypeId` |
+/// | `REF`, maybe `NULLABLE`, 29 low bits | reference type: the number of an abstract heap type |
+/// | the same and `CONCRETE` | reference type: the number of a `TypeId` |
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Operand(u32);
 

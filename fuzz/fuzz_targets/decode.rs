@@ -1,0 +1,3 @@
+//! The target `decode`; without libFuzzer it runs the files that it is given.
+#![cfg_attr(fuzzing, no_main)]
+jitless_fuzz::target!(jitless_fuzz::decode);

@@ -1,0 +1,10 @@
+(module ;; values that wait while what they read changes
+  (global $g (export "g") (mut i32) (i32.const 1)) (memory (export "memory") 1 1)
+  (func $bump (result i32) (global.set $g (i32.add (global.get $g) (i32.const 1))) (i32.store (i32.const 0) (global.get $g)) (global.get $g))
+  (func (export "order") (param i32) (result i32)
+    (i32.add (i32.add (local.get 0) (global.get $g)) (i32.add (i32.load (i32.const 0)) (i32.add (local.tee 0 (call $bump)) (i32.add (local.get 0) (i32.load (i32.const 0)))))))
+  (func (export "typed") (param funcref externref i32) (result externref funcref)
+    (select (result externref) (local.get 1) (ref.null extern) (local.get 2)) (select (result funcref) (ref.func 0) (local.get 0) (local.get 2)))
+  (elem declare func 0)
+  (func (export "many") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32 i32 i32 i32 i32 i32 i32 i32)
+    (local.get 7) (local.get 0) (local.set 7 (i32.const 1)) (local.get 6) (local.get 1) (local.tee 0 (local.get 5)) (local.get 2) (local.get 4) (local.get 0)))

@@ -1,0 +1,219 @@
+//! WASI preview1: what programs compiled for `wasm32-wasip1` ask of their host.
+//!
+//! Idea: a guest has a [`WasiCtx`] in its store's data, made by a [`WasiCtxBuilder`]: arguments, environment, clock, random
+//! bytes, standard streams. [`add_to_linker`] defines the calls, for programs of `wasi_snapshot_preview1` and of
+//! `wasi_unstable`. This module is a tenant: it sees only what the crate makes public.
+//!
+//! ```
+//! use jitless::wasi::{self, Capture, WasiCtx};
+//! use jitless::{Engine, Linker, Module, Store};
+//!
+//! let wasm = wat::parse_str(r#"(module
+//!     (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+//!     (memory (export "memory") 1)
+//!     (data (i32.const 0) "\08\00\00\00\03\00\00\00hi\n")
+//!     (func (export "_start") (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))))"#)?;
+//! let engine = Engine::default();
+//! let mut linker = Linker::new(&engine);
+//! wasi::add_to_linker(&mut linker, |wasi: &mut WasiCtx| wasi)?;
+//! let out = Capture::new(1 << 20);
+//! let mut store = Store::new(&engine, WasiCtx::builder().arg("prog").stdout(out.clone()).build()?);
+//! let instance = linker.instantiate(&mut store, &Module::new(&engine, wasm)?)?;
+//! instance.get_typed_func::<(), ()>(&store, "_start")?.call(&mut store, ())?;
+//! assert_eq!(out.text(), "hi\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What there is
+//! Arguments, environment, clocks, random bytes, the three standard streams, waiting for clocks and input, exit. All other
+//! calls answer [`Errno::NoSys`]; there are no files yet. A pointer outside of the guest's memory is [`Errno::Fault`], never
+//! a trap. When a guest ends itself the call into it fails with [`ErrorKind::Exit`](crate::ErrorKind::Exit), also for
+//! status 0; [`Error::exit_code`](crate::Error::exit_code) has the status.
+//!
+//! # Fuel
+//! A call takes one unit of fuel for 64 bytes that it reads, writes or makes. Waiting takes none; it ends at the store's
+//! deadline and when the call is stopped, within a millisecond. Writing to a pipe that nobody reads does not.
+//!
+//! # Invariant
+//! A guest gets nothing of the host's that the builder was not told to give: a new context has no arguments, no
+//! environment, no input, and its output goes nowhere. Only clock and random bytes are the host's from the start.
+
+mod abi;
+mod args;
+mod calls;
+mod clock;
+mod fd;
+mod poll;
+mod proc;
+mod random;
+mod stdio;
+
+use std::collections::HashMap;
+
+pub use self::abi::Errno;
+pub use self::clock::Clock;
+pub use self::random::Random;
+pub use self::stdio::{Capture, Input, Output};
+
+use self::args::Texts;
+use self::fd::Descriptors;
+use crate::{Cause, Linker, Result};
+
+/// What a guest has of the world.
+#[derive(Debug)]
+pub struct WasiCtx {
+    args: Texts,
+    env: Texts,
+    clock: Clock,
+    random: Random,
+    fds: Descriptors,
+}
+
+impl WasiCtx {
+    /// Makes one.
+    pub fn builder() -> WasiCtxBuilder {
+        WasiCtxBuilder::new()
+    }
+}
+
+/// Defines the calls of WASI in a linker. `ctx` finds the guest's context in the data of its store.
+///
+/// An import of a name that WASI does not have stays undefined; see
+/// [`Linker::define_unknown_imports_as_traps`].
+pub fn add_to_linker<T>(
+    linker: &mut Linker<T>,
+    ctx: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    calls::add_to_linker(linker, ctx)
+}
+
+/// Says what a guest is to have; [`Self::build`] makes a [`WasiCtx`] of it.
+#[derive(Debug, Default)]
+pub struct WasiCtxBuilder {
+    args: Vec<Vec<u8>>,
+    env: Vec<(Vec<u8>, Vec<u8>)>,
+    stdin: Input,
+    stdout: Output,
+    stderr: Output,
+    clock: Clock,
+    random: Random,
+}
+
+impl WasiCtxBuilder {
+    /// A guest without anything but clock and random bytes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an argument. The first is the program's own name. Any bytes but zero may be in it.
+    pub fn arg(&mut self, arg: impl AsRef<[u8]>) -> &mut Self {
+        self.args.push(arg.as_ref().to_vec());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(&mut self, args: impl IntoIterator<Item = impl AsRef<[u8]>>) -> &mut Self {
+        for arg in args {
+            self.arg(arg);
+        }
+        self
+    }
+
+    /// Adds the arguments of the host's own process, its name included.
+    pub fn inherit_args(&mut self) -> &mut Self {
+        self.args(std::env::args_os().map(|arg| arg.into_encoded_bytes()))
+    }
+
+    /// Sets a variable of the environment; of the same name the last counts.
+    pub fn env(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Self {
+        self.env.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Sets variables of the environment.
+    pub fn envs<N: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, envs: impl IntoIterator<Item = (N, V)>) -> &mut Self {
+        for (name, value) in envs {
+            self.env(name, value);
+        }
+        self
+    }
+
+    /// Sets all variables of the host's environment.
+    pub fn inherit_env(&mut self) -> &mut Self {
+        let bytes = |text: std::ffi::OsString| text.into_encoded_bytes();
+        self.envs(std::env::vars_os().map(|(name, value)| (bytes(name), bytes(value))))
+    }
+
+    /// Where standard input comes from: bytes, or an [`Input`]. Default: there is none.
+    pub fn stdin(&mut self, input: impl Into<Input>) -> &mut Self {
+        self.stdin = input.into();
+        self
+    }
+
+    /// Where standard output goes: a [`Capture`] or an [`Output`]. Default: nowhere.
+    pub fn stdout(&mut self, output: impl Into<Output>) -> &mut Self {
+        self.stdout = output.into();
+        self
+    }
+
+    /// Where standard error goes: a [`Capture`] or an [`Output`]. Default: nowhere.
+    pub fn stderr(&mut self, output: impl Into<Output>) -> &mut Self {
+        self.stderr = output.into();
+        self
+    }
+
+    /// Makes all three standard streams the host's.
+    pub fn inherit_stdio(&mut self) -> &mut Self {
+        self.stdin(Input::inherit()).stdout(Output::inherit_stdout()).stderr(Output::inherit_stderr())
+    }
+
+    /// Which clock it sees. Default: [`Clock::system`].
+    pub fn clock(&mut self, clock: Clock) -> &mut Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Which random bytes it gets. Default: [`Random::system`].
+    pub fn random(&mut self, random: Random) -> &mut Self {
+        self.random = random;
+        self
+    }
+
+    /// Makes the context. The builder is as new then.
+    ///
+    /// An error if an argument or variable has a zero byte in it, a variable's name is empty or has a `=` in it, or if
+    /// there are more than 16 MiB of either.
+    pub fn build(&mut self) -> Result<WasiCtx> {
+        let Self { args, env, stdin, stdout, stderr, clock, random } = core::mem::take(self);
+        Ok(WasiCtx {
+            args: Texts::new(&args, "bytes of arguments")?,
+            env: Texts::new(last_of_each(env)?, "bytes of environment")?,
+            clock,
+            random,
+            fds: Descriptors::stdio(stdin, stdout, stderr),
+        })
+    }
+}
+
+/// Variables as `name=value`, each where its name came first, with the value that came last.
+fn last_of_each(env: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Vec<Vec<u8>>> {
+    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut texts: Vec<Vec<u8>> = Vec::new();
+    for (name, value) in env {
+        if name.is_empty() || name.contains(&b'=') {
+            let name = String::from_utf8_lossy(&name);
+            return Err(Cause::Argument(format!("`{}` cannot name a variable", name.escape_debug())).into());
+        }
+        let mut text = name.clone();
+        text.push(b'=');
+        text.extend_from_slice(&value);
+        match places.get(&name) {
+            Some(&place) => texts[place] = text,
+            None => {
+                places.insert(name, texts.len());
+                texts.push(text);
+            }
+        }
+    }
+    Ok(texts)
+}

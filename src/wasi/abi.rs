@@ -1,0 +1,375 @@
+//! What guest and host have agreed on: error numbers, flags, layouts, and how values lie in the guest's memory.
+//!
+//! Invariant: no byte of the guest's memory is touched before its whole range was found to lie inside; sums are 64 bits
+//! wide, so none wraps.
+
+use core::fmt::{self, Display, Formatter};
+use core::ops::Range;
+use std::io;
+
+use smallvec::SmallVec;
+
+use crate::{Error, Result};
+
+/// The two modules that offer these calls. Layouts and a few numbers differ.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Version {
+    /// `wasi_snapshot_preview1`.
+    Preview1,
+    /// `wasi_unstable`, which came before.
+    Unstable,
+}
+
+impl Version {
+    pub(super) const fn module(self) -> &'static str {
+        match self {
+            Self::Preview1 => "wasi_snapshot_preview1",
+            Self::Unstable => "wasi_unstable",
+        }
+    }
+
+    /// `preview1` or `unstable`, as the version is.
+    pub(super) fn pick<V>(self, preview1: V, unstable: V) -> V {
+        match self {
+            Self::Preview1 => preview1,
+            Self::Unstable => unstable,
+        }
+    }
+}
+
+macro_rules! errnos {
+    ($($number:literal $name:ident $text:literal;)*) => {
+        /// What a call of WASI answers when it fails: a number that the guest's C library knows as `errno`.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[repr(u16)]
+        #[non_exhaustive]
+        pub enum Errno {
+            $(#[doc = concat!($text, ".")] $name = $number,)*
+        }
+
+        /// In words, as `permission denied`.
+        impl Display for Errno {
+            fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.pad(match self {
+                    $(Self::$name => $text,)*
+                })
+            }
+        }
+    };
+}
+
+errnos! {
+    1 TooBig "argument list too long";
+    2 Acces "permission denied";
+    3 AddrInUse "address in use";
+    4 AddrNotAvail "address not available";
+    5 AfNoSupport "address family not supported";
+    6 Again "resource unavailable, try again";
+    7 Already "connection already in progress";
+    8 BadF "bad file descriptor";
+    9 BadMsg "bad message";
+    10 Busy "device or resource busy";
+    11 Canceled "operation canceled";
+    12 Child "no child processes";
+    13 ConnAborted "connection aborted";
+    14 ConnRefused "connection refused";
+    15 ConnReset "connection reset";
+    16 Deadlk "resource deadlock would occur";
+    17 DestAddrReq "destination address required";
+    18 Dom "argument out of the domain of a function";
+    19 Dquot "quota exceeded";
+    20 Exist "file exists";
+    21 Fault "bad address";
+    22 FBig "file too large";
+    23 HostUnreach "host is unreachable";
+    24 Idrm "identifier removed";
+    25 IlSeq "illegal byte sequence";
+    26 InProgress "operation in progress";
+    27 Intr "interrupted function";
+    28 Inval "invalid argument";
+    29 Io "input or output error";
+    30 IsConn "socket is connected";
+    31 IsDir "is a directory";
+    32 Loop "too many levels of symbolic links";
+    33 MFile "descriptor table is full";
+    34 MLink "too many links";
+    35 MsgSize "message too large";
+    36 Multihop "multihop attempted";
+    37 NameTooLong "file name too long";
+    38 NetDown "network is down";
+    39 NetReset "connection aborted by the network";
+    40 NetUnreach "network is unreachable";
+    41 NFile "too many files open in the system";
+    42 NoBufs "no buffer space available";
+    43 NoDev "no such device";
+    44 NoEnt "no such file or directory";
+    45 NoExec "not an executable file";
+    46 NoLck "no locks available";
+    47 NoLink "link has been severed";
+    48 NoMem "not enough memory";
+    49 NoMsg "no message of the desired type";
+    50 NoProtoOpt "protocol not available";
+    51 NoSpc "no space left on device";
+    52 NoSys "function not supported";
+    53 NotConn "socket is not connected";
+    54 NotDir "not a directory";
+    55 NotEmpty "directory not empty";
+    56 NotRecoverable "state not recoverable";
+    57 NotSock "not a socket";
+    58 NotSup "not supported";
+    59 NoTty "inappropriate operation for a device";
+    60 NxIo "no such device or address";
+    61 Overflow "value too large to be stored";
+    62 OwnerDead "previous owner died";
+    63 Perm "operation not permitted";
+    64 Pipe "broken pipe";
+    65 Proto "protocol error";
+    66 ProtoNoSupport "protocol not supported";
+    67 Prototype "protocol wrong type for socket";
+    68 Range "result too large";
+    69 RoFs "read-only file system";
+    70 SPipe "invalid seek";
+    71 Srch "no such process";
+    72 Stale "stale file handle";
+    73 TimedOut "connection timed out";
+    74 TxtBsy "text file busy";
+    75 XDev "cross-device link";
+    76 NotCapable "capabilities insufficient";
+}
+
+impl core::error::Error for Errno {}
+
+/// What the host's own errors are for a guest.
+impl From<&io::Error> for Errno {
+    fn from(error: &io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::NotFound => Self::NoEnt,
+            Kind::PermissionDenied => Self::Acces,
+            Kind::AlreadyExists => Self::Exist,
+            Kind::BrokenPipe => Self::Pipe,
+            Kind::WouldBlock => Self::Again,
+            Kind::Interrupted => Self::Intr,
+            Kind::InvalidInput => Self::Inval,
+            Kind::IsADirectory => Self::IsDir,
+            Kind::NotADirectory => Self::NotDir,
+            Kind::StorageFull => Self::NoSpc,
+            Kind::QuotaExceeded => Self::Dquot,
+            Kind::FileTooLarge => Self::FBig,
+            Kind::ReadOnlyFilesystem => Self::RoFs,
+            Kind::OutOfMemory => Self::NoMem,
+            Kind::Unsupported => Self::NotSup,
+            _ => Self::Io,
+        }
+    }
+}
+
+/// Why a call does not answer "success".
+#[derive(Debug)]
+pub(super) enum Fail {
+    /// The guest is told, and goes on.
+    Errno(Errno),
+    /// The guest ends.
+    End(Error),
+}
+
+/// What a call comes to.
+pub(super) type Outcome<V = ()> = Result<V, Fail>;
+
+impl From<Errno> for Fail {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
+}
+
+impl From<Error> for Fail {
+    fn from(error: Error) -> Self {
+        Self::End(error)
+    }
+}
+
+/// An [`Error`] of this crate inside an error of input or output ends the guest.
+impl From<io::Error> for Fail {
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<Error>() {
+            Ok(error) => Self::End(error),
+            Err(error) => Self::Errno(Errno::from(&error)),
+        }
+    }
+}
+
+/// The guest's memory.
+pub(super) struct Bytes<'a>(pub(super) &'a mut [u8]);
+
+impl Bytes<'_> {
+    /// The range of `len` bytes at `ptr`, if all of it lies inside.
+    pub(super) fn range(&self, ptr: u32, len: u64) -> Result<Range<usize>, Errno> {
+        let end = u64::from(ptr).checked_add(len).filter(|&end| end <= self.0.len() as u64);
+        end.map(|end| ptr as usize..end as usize).ok_or(Errno::Fault)
+    }
+
+    pub(super) fn get(&self, ptr: u32, len: u64) -> Result<&[u8], Errno> {
+        Ok(&self.0[self.range(ptr, len)?])
+    }
+
+    pub(super) fn get_mut(&mut self, ptr: u32, len: u64) -> Result<&mut [u8], Errno> {
+        let range = self.range(ptr, len)?;
+        Ok(&mut self.0[range])
+    }
+
+    pub(super) fn write(&mut self, ptr: u32, bytes: &[u8]) -> Result<(), Errno> {
+        self.get_mut(ptr, bytes.len() as u64)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    pub(super) fn write_u32(&mut self, ptr: u32, value: u32) -> Result<(), Errno> {
+        self.write(ptr, &value.to_le_bytes())
+    }
+
+    pub(super) fn write_u64(&mut self, ptr: u32, value: u64) -> Result<(), Errno> {
+        self.write(ptr, &value.to_le_bytes())
+    }
+
+    /// The buffers that an array of `count` of them names, all inside the memory, empty ones left out.
+    ///
+    /// The array is read here once and never again, so writing to the buffers cannot change them. At most
+    /// [`MAX_IOVECS`] come back, together at most as long as the count of bytes that the guest gets back can say: what is
+    /// beyond is as if it had not been given, and the call comes out short.
+    pub(super) fn iovecs(&self, ptr: u32, count: u32) -> Result<Iovecs, Errno> {
+        let array = self.get(ptr, u64::from(count) * IOVEC)?;
+        let (mut iovecs, mut room) = (Iovecs::new(), u32::MAX);
+        for iovec in array.chunks_exact(IOVEC as usize) {
+            let (ptr, len) = (u32_at(iovec, 0), u32_at(iovec, 4));
+            self.range(ptr, u64::from(len))?;
+            let len = len.min(room);
+            if len > 0 && iovecs.len() < MAX_IOVECS {
+                iovecs.push((ptr, len));
+                room -= len;
+            }
+        }
+        Ok(iovecs)
+    }
+}
+
+/// The most buffers of one call that are used.
+pub(super) const MAX_IOVECS: usize = 1024;
+/// The size of an entry of an array of buffers.
+pub(super) const IOVEC: u64 = 8;
+
+/// Where buffers of the guest begin, and how long they are; none is empty.
+pub(super) type Iovecs = SmallVec<[(u32, u32); 8]>;
+
+/// The sum of the lengths.
+pub(super) fn total(iovecs: &Iovecs) -> u64 {
+    iovecs.iter().map(|&(_, len)| u64::from(len)).sum()
+}
+
+fn at<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
+    bytes.get(offset..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or([0; N])
+}
+
+/// The number at an offset of a record; 0 beyond its end.
+pub(super) fn u16_at(bytes: &[u8], offset: usize) -> u16 {
+    u16::from_le_bytes(at(bytes, offset))
+}
+
+/// The number at an offset of a record; 0 beyond its end.
+pub(super) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
+    u32::from_le_bytes(at(bytes, offset))
+}
+
+/// The number at an offset of a record; 0 beyond its end.
+pub(super) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
+    u64::from_le_bytes(at(bytes, offset))
+}
+
+/// Writes parts of a record: offset, then bytes.
+pub(super) fn record<const N: usize>(fields: &[(usize, &[u8])]) -> [u8; N] {
+    let mut record = [0; N];
+    for &(offset, field) in fields {
+        record[offset..offset + field.len()].copy_from_slice(field);
+    }
+    record
+}
+
+/// What a descriptor is.
+pub(super) mod filetype {
+    pub(in crate::wasi) const UNKNOWN: u8 = 0;
+    pub(in crate::wasi) const CHARACTER_DEVICE: u8 = 2;
+}
+
+/// Flags of a descriptor.
+pub(super) mod fdflags {
+    pub(in crate::wasi) const APPEND: u16 = 1;
+    pub(in crate::wasi) const NONBLOCK: u16 = 4;
+    /// All that are defined, the three sorts of synchronous writing included.
+    pub(in crate::wasi) const ALL: u16 = 0x1f;
+}
+
+/// What a descriptor may be used for.
+pub(super) mod rights {
+    pub(in crate::wasi) const FD_READ: u64 = 1 << 1;
+    pub(in crate::wasi) const FD_FDSTAT_SET_FLAGS: u64 = 1 << 3;
+    pub(in crate::wasi) const FD_WRITE: u64 = 1 << 6;
+    pub(in crate::wasi) const FD_FILESTAT_GET: u64 = 1 << 21;
+    pub(in crate::wasi) const POLL_FD_READWRITE: u64 = 1 << 27;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(iovecs: &[(u32, u32)]) -> Vec<u8> {
+        let mut bytes = vec![0; 1 << 16];
+        for (n, &(ptr, len)) in iovecs.iter().enumerate() {
+            bytes[8 * n..][..4].copy_from_slice(&ptr.to_le_bytes());
+            bytes[8 * n + 4..][..4].copy_from_slice(&len.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn ranges() {
+        let bytes = &mut [0; 100];
+        let bytes = Bytes(bytes);
+        for (ptr, len, inside) in [
+            (0, 100, true),
+            (100, 0, true),
+            (101, 0, false),
+            (100, 1, false),
+            (99, 1, true),
+            (u32::MAX, u64::MAX, false),
+            (1, u64::MAX, false),
+        ] {
+            assert_eq!(bytes.range(ptr, len).is_ok(), inside, "{ptr} {len}");
+        }
+    }
+
+    #[test]
+    fn iovecs() {
+        #[track_caller]
+        fn check(iovecs: &[(u32, u32)], count: u32, want: Result<&[(u32, u32)], Errno>) {
+            let found = Bytes(&mut memory(iovecs)).iovecs(0, count);
+            assert_eq!(found.as_deref(), want.as_deref());
+        }
+        check(&[(65532, 4)], 1, Ok(&[(65532, 4)]));
+        check(&[(65533, 4)], 1, Err(Errno::Fault));
+        check(&[(65536, 0)], 1, Ok(&[]));
+        check(&[(65537, 0)], 1, Err(Errno::Fault));
+        check(&[(0, 0), (8, 5), (u32::MAX, 1)], 2, Ok(&[(8, 5)]));
+        check(&[(0, 0), (8, 5), (u32::MAX, 1)], 3, Err(Errno::Fault));
+        check(&[], u32::MAX, Err(Errno::Fault));
+        check(&[], 8192, Ok(&[]));
+        check(&[], 8193, Err(Errno::Fault));
+    }
+
+    #[test]
+    fn too_many_iovecs_and_too_many_bytes() {
+        let bytes = &mut memory(&vec![(0, 16); 3000]);
+        assert_eq!(Bytes(bytes).iovecs(0, 3000).map(|iovecs| iovecs.len()), Ok(MAX_IOVECS));
+        let bytes = &mut memory(&vec![(0, 5 << 20); 1000]);
+        bytes.resize(5 << 20, 0);
+        let iovecs = Bytes(bytes).iovecs(0, 1000).unwrap();
+        assert_eq!((iovecs.len(), total(&iovecs)), (820, u64::from(u32::MAX)));
+    }
+}

@@ -1,0 +1,16 @@
+//! The guest as a process: how it ends, and how it gives way.
+
+use super::abi::Outcome;
+use super::calls::Call;
+use crate::Error;
+
+/// The whole status is kept; who hands it on to an operating system keeps the low 8 bits.
+pub(super) fn exit(_: &mut Call<'_>, status: u32) -> Outcome {
+    Err(Error::exit(status as i32).into())
+}
+
+pub(super) fn sched_yield(call: &mut Call<'_>) -> Outcome {
+    call.check_stop()?;
+    std::thread::yield_now();
+    Ok(())
+}
