@@ -316,6 +316,7 @@ macro_rules! module_limits {
 
             $(
                 /// `offset` is where the module says so.
+                #[allow(dead_code, reason = "some are for proposals to come")]
                 pub(crate) fn $check(&self, found: u64, offset: Option<usize>) -> Result<()> {
                     #[allow(clippy::unnecessary_cast)]
                     let limit = self.$name as u64;

@@ -209,6 +209,10 @@ impl Trees {
         self.nodes.len()
     }
 
+    pub(crate) fn capacity(&self) -> usize {
+        self.nodes.capacity()
+    }
+
     /// Adds an operator over `kids`.
     pub(crate) fn operator(&mut self, sym: Sym, ty: Ty, kids: &[NodeId], imm: u64) -> NodeId {
         let flags = match sym.info().kind {
@@ -257,20 +261,26 @@ impl Trees {
         n.mask & bloom(slot) != 0 && (n.sym != Sym::L || n.slot() == slot)
     }
 
-    /// Keeps the trees at `roots` alone and renumbers them.
-    pub(crate) fn compact<'a>(&mut self, roots: impl Iterator<Item = &'a mut NodeId>) {
-        let old = core::mem::take(&mut self.nodes);
-        fn copy(old: &[Node], new: &mut Vec<Node>, id: NodeId) -> NodeId {
+    /// Keeps the trees at `roots` alone and renumbers them; `moved` hears of old and new numbers, the new ones ascending.
+    pub(crate) fn compact<'a>(
+        &mut self,
+        roots: impl Iterator<Item = &'a mut NodeId>,
+        mut moved: impl FnMut(NodeId, NodeId),
+    ) {
+        fn copy(old: &[Node], new: &mut Vec<Node>, moved: &mut dyn FnMut(NodeId, NodeId), id: NodeId) -> NodeId {
             let mut node = old[id as usize];
             let operands = node.sym.info().operands.len();
             for k in &mut node.kids[..operands] {
-                *k = copy(old, new, *k);
+                *k = copy(old, new, moved, *k);
             }
+            let fresh = new.len() as u32;
             new.push(node);
-            new.len() as u32 - 1
+            moved(id, fresh);
+            fresh
         }
+        let old = core::mem::take(&mut self.nodes);
         for root in roots {
-            *root = copy(&old, &mut self.nodes, *root);
+            *root = copy(&old, &mut self.nodes, &mut moved, *root);
         }
     }
 

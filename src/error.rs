@@ -368,7 +368,10 @@ impl Error {
 impl Error {
     #[cold]
     pub(crate) fn malformed(offset: usize, message: impl Into<String>) -> Self {
-        Cause::Malformed { offset, message: message.into() }.into()
+        // The decoder's own words may span lines.
+        let message: String = message.into();
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        Cause::Malformed { offset, message }.into()
     }
 
     #[cold]

@@ -38,10 +38,19 @@
 //!   no error to return ([`Memory::data`], [`Func::ty`]…) it is a thing without contents.
 //! * A new store is bounded: 4 GiB for everything its guests make the host hold, a stack of 8 MiB. Fuel and time are not,
 //!   until they are set.
-//! * Fuel counts executed WebAssembly instructions, and no improvement of this crate changes a bill: one unit for each
-//!   instruction but `block`, `loop`, `end` and `nop`; bulk instructions take one more for each 64 bytes or 8 elements.
-//!   When it runs out, what is counted has been executed and nothing else, and the call can go on from there
-//!   ([`Func::call_resumable`]).
+//! * Fuel counts executed WebAssembly instructions, and no improvement of this crate changes a bill; see *Fuel*.
+//!
+//! # Fuel
+//! One unit for each instruction but `block`, `loop`, `else`, `end` and `nop`, which are free. A call takes one more for
+//! each 16 locals that the callee declares. `memory.copy`, `memory.fill` and `memory.init` take one more for each 64 bytes,
+//! `table.copy`, `table.fill`, `table.init` and `table.grow` for each 8 elements, rounded down; that is charged after the
+//! bounds are checked and before anything is done. Functions of the host charge what they like ([`Caller::charge`]).
+//!
+//! Instructions are charged for in groups that are always executed together, so when fuel runs out [`Store::fuel_used`]
+//! may be beyond what was set, by no more than such a group; the group is then executed when the call goes on
+//! ([`Func::call_resumable`]). A bill is exact when a call returns, at a call of the host, and at a trap, with one
+//! exception: of several loads within one expression that would all trap, it is not said which one is reported; the bill
+//! is that of the one that is.
 //!
 //! # Features
 //! `std` (default): deadlines, files, readers; without it the crate needs `alloc` only. `wasi` (default): WASI preview 1.

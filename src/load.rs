@@ -34,7 +34,7 @@ pub(crate) struct EngineInner {
     /// The layout of code: does every tile begin with a bounce?
     pub(crate) bounced: bool,
     pub(crate) stubs: Stubs,
-    scratch: Mutex<Vec<Box<Scratch>>>,
+    scratch: Mutex<Vec<Scratch>>,
 }
 
 /// Tiles that belong to no function: where frames return to that no tile of their module called.
@@ -93,9 +93,11 @@ impl EngineInner {
     fn with_scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
         let mut scratch = self.scratch.lock().pop().unwrap_or_default();
         let result = work(&mut scratch);
-        let mut kept = self.scratch.lock();
-        if kept.len() < SCRATCHES {
-            kept.push(scratch);
+        if !scratch.is_large() {
+            let mut kept = self.scratch.lock();
+            if kept.len() < SCRATCHES {
+                kept.push(scratch);
+            }
         }
         result
     }

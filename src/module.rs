@@ -103,7 +103,6 @@ pub(crate) struct Table {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Global {
-    pub(crate) offset: u32,
     pub(crate) ty: GlobalType,
     /// `None` for an import, and only for an import.
     pub(crate) init: Option<ConstExpr>,

@@ -220,11 +220,6 @@ impl StoreInner {
         &mut self.recs[func as usize]
     }
 
-    /// How many handles of functions there are, null counted.
-    pub(crate) fn func_count(&self) -> u32 {
-        self.recs.len() as u32
-    }
-
     #[inline]
     pub(crate) fn callee(&self, func: u32) -> Callee {
         let rec = self.rec(func);

@@ -46,6 +46,18 @@ pub(crate) struct Scratch {
     emit: Emit,
 }
 
+impl Scratch {
+    /// Is so much memory in it that it should not be kept?
+    pub(crate) fn is_large(&self) -> bool {
+        const ITEMS: usize = 1 << 15;
+        self.emit.is_large()
+            || self.trees.capacity() > ITEMS
+            || self.stack.capacity() > ITEMS
+            || self.blocks.capacity() > ITEMS
+            || self.locals.capacity() > 2 * ITEMS
+    }
+}
+
 /// Locals of one type in a row.
 #[derive(Clone, Copy, Debug)]
 struct Group {
@@ -218,8 +230,12 @@ impl<'a> Translator<'a> {
             self.pay();
         }
         self.s.emit.owe(fuel);
-        if self.s.trees.len() > self.trees_limit && !self.s.emit.is_mapping() {
-            self.s.trees.compact(self.s.stack.iter_mut().map(|e| &mut e.node));
+        if self.s.trees.len() > self.trees_limit {
+            let mapping = self.s.emit.is_mapping();
+            let mut moves = Vec::new();
+            let roots = self.s.stack.iter_mut().map(|e| &mut e.node);
+            self.s.trees.compact(roots, |old, new| if mapping { moves.push((old, new)) });
+            self.s.emit.renumber(moves.into_iter());
             self.trees_limit = 2 * self.s.trees.len() + 4096;
         }
         true

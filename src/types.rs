@@ -566,12 +566,6 @@ impl Display for GlobalType {
     }
 }
 
-/// The type of a tag (§2.3.15): a function type whose parameters an exception carries.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct TagType {
-    pub(crate) func: TypeId,
-}
-
 /// Which of the five sorts an import or export has.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)]

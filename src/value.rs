@@ -77,18 +77,6 @@ impl Slot {
     pub(crate) const fn v128([low, high]: [Self; 2]) -> u128 {
         low.0 as u128 | (high.0 as u128) << 64
     }
-
-    /// The handle of a reference that is not null.
-    pub(crate) const fn handle(self) -> Option<u32> {
-        match self.0 as u32 {
-            0 => None,
-            handle => Some(handle),
-        }
-    }
-
-    pub(crate) const fn is_null(self) -> bool {
-        self.0 == 0
-    }
 }
 
 macro_rules! slot_from {
@@ -140,7 +128,6 @@ mod tests {
         let wide = 0x0123_4567_89AB_CDEF_FEDC_BA98_7654_3210;
         assert_eq!(Slot::v128(Slot::from_v128(wide)), wide);
         assert_eq!(Slot::from_v128(wide)[0].0, 0xFEDC_BA98_7654_3210);
-        assert_eq!((Slot::from_handle(Some(7)).handle(), Slot::from_handle(None).handle()), (Some(7), None));
-        assert!(Slot::NULL.is_null());
+        assert_eq!((Slot::from_handle(Some(7)).0, Slot::from_handle(None)), (7, Slot::NULL));
     }
 }

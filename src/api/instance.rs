@@ -175,12 +175,21 @@ impl<'a> Export<'a> {
     }
 }
 
+/// Types are numbered by engine: a module of another means others.
+fn check_engine<T>(whole: &Whole<T>, module: &Module) -> Result<()> {
+    if alloc::sync::Arc::ptr_eq(&module.engine.inner, &whole.engine.inner) {
+        return Ok(());
+    }
+    Err(Error::argument("the module belongs to another engine"))
+}
+
 impl Instance {
     /// Instantiates a module with its imports in the module's order, and runs its start function.
     ///
     /// If the start function fails, so does this; what it did to imported things stays done.
     pub fn new(mut store: impl AsContextMut, module: &Module, imports: &[Extern]) -> Result<Self> {
         let whole = store.as_context_mut().0;
+        check_engine(whole, module)?;
         let desc = module.desc();
         super::func::check_count("imports", desc.imports.len(), imports.len())?;
         let mut wrong = Vec::new();
@@ -198,9 +207,7 @@ impl Instance {
 
     /// Instantiates with imports that were found to fit.
     pub(super) fn of_fitting<T>(whole: &mut Whole<T>, module: &Module, imports: &[Extern]) -> Result<Self> {
-        if !alloc::sync::Arc::ptr_eq(&module.engine.inner, &whole.engine.inner) {
-            return Err(Error::argument("the module belongs to another engine"));
-        }
+        check_engine(whole, module)?;
         let desc = module.desc();
         let ids = imports.iter().map(|item| item.id(&whole.inner)).collect::<Result<SmallVec<[_; 16]>>>()?;
         whole.check_instance(desc)?;

@@ -50,6 +50,11 @@ impl Module {
             Error::new(std::io::Error::new(error.kind(), alloc::format!("cannot read {}: {error}", path.display())))
         };
         let file = std::fs::File::open(path).map_err(named)?;
+        if let Ok(about) = file.metadata()
+            && about.is_file()
+        {
+            engine.inner.config.limits.check_module_bytes(about.len(), None)?;
+        }
         // A directory opens, but does not read; a device may never end.
         Self::from_bytes(engine, read(engine, file, named)?)
     }
@@ -86,6 +91,16 @@ impl Module {
     /// The name that the module gives itself in its name section, if any.
     pub fn name(&self) -> Option<&str> {
         self.desc().module_name()
+    }
+
+    /// The number of functions, those that are imported counted.
+    pub fn func_count(&self) -> u32 {
+        self.desc().funcs.len() as u32
+    }
+
+    /// The name that the module's name section gives a function, if any; not to be trusted. Imports come first.
+    pub fn func_name(&self, function: u32) -> Option<&str> {
+        self.desc().func_name(function)
     }
 
     /// What the module needs to be instantiated, in its order.

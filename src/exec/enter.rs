@@ -18,6 +18,9 @@ impl StoreInner {
         debug_assert!(self.entries.is_empty() || self.pending == Some(Exit::CallImport));
         debug_assert_eq!(args.len(), self.func_type(func).param_slots() as usize);
         self.check_host_depth()?;
+        if self.entries.is_empty() {
+            self.check_deadline()?;
+        }
         let halt = self.engine.stubs.halt();
         let (instance, area, code, frame) = match self.callee(func) {
             Callee::Host { area } => (0, area, halt, 0),

@@ -69,6 +69,10 @@ impl StoreInner {
         let imports = Imports::sort(desc, imports)?;
         let next = self.next_numbers(desc.bodies.len(), desc.globals.len());
         let next = next.ok_or_else(|| Error::budget("an instance", u32::MAX.into(), u64::MAX))?;
+        // What is too many is refused before there is room made for it; this is counted again when it is made.
+        let (tables, memories) = (desc.tables.len() as u32, desc.memories.len() as u32);
+        let (tables, memories) = (tables - desc.imported_tables, memories - desc.imported_memories);
+        Charges::new(&mut self.budget).count(1, tables.into(), memories.into())?;
         if !self.reserve(desc.bodies.len(), desc.tables.len(), desc.memories.len()) {
             return Err(Error::budget("an instance", self.budget.limit(), self.budget.used()));
         }

@@ -289,7 +289,7 @@ impl<'a> Decoder<'a> {
                 desc.limits.check_memories(desc.imported_memories.into(), at)?;
             }
             ImportType::Global(ty) => {
-                desc.globals.push(Global { offset: offset as u32, ty, init: None });
+                desc.globals.push(Global { ty, init: None });
                 desc.imported_globals += 1;
                 desc.limits.check_globals(desc.imported_globals.into(), at)?;
             }
@@ -359,7 +359,7 @@ impl<'a> Decoder<'a> {
         self.each(section, |decoder, global, offset| {
             let ty = decoder.scope().global_type(&global.ty).map_err(|refusal| refusal.at_offset(offset))?;
             let init = Some(convert::const_expr(&global.init_expr));
-            decoder.desc.globals.push(Global { offset: offset as u32, ty, init });
+            decoder.desc.globals.push(Global { ty, init });
             Ok(())
         })
     }

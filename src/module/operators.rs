@@ -164,15 +164,6 @@ pub(crate) fn read_const<S: Sink>(desc: &Description, expr: &ConstExpr, sink: &m
     read(desc, operators, Reader { desc, function: None, offset: 0, sink })
 }
 
-/// Hands the one operator at an offset of a body to a sink. The offset is one that [`read_body`] told.
-pub(crate) fn read_at<S: Sink>(desc: &Description, function: u32, offset: u32, sink: &mut S) -> Result<(), Error> {
-    let Some(body) = desc.body(function) else { return Ok(()) };
-    let mut operators = OperatorsReader::new(binary_reader(desc, &(offset.clamp(body.start, body.end)..body.end)));
-    let mut reader = Reader { desc, function: Some(function), offset: offset as usize, sink };
-    reader.sink.at(offset as usize);
-    operators.visit_operator(&mut reader).map_err(malformed)?
-}
-
 /// The groups of locals that a function declares, without its parameters: how many, of which type.
 ///
 /// Parameters and locals together stay within `ModuleLimits::locals`, or the iterator ends with an error. Nothing is

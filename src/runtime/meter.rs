@@ -49,8 +49,9 @@ pub(crate) enum Pause {
 pub(crate) struct Meter {
     /// What is left without the slice; it may be overdrawn. `None`: there is no bound.
     left: Option<i128>,
-    /// What was used, without what was used of the slice.
-    used: u64,
+    /// What was used, without what was used of the slice. An edge may give back what was not counted yet, so this is
+    /// below zero at times.
+    used: i128,
     /// What the machine was given last.
     slice: i64,
     /// The number of the call that runs or ran last.
@@ -72,7 +73,7 @@ impl StoreInner {
     /// Negative if a charge is given back.
     #[inline]
     fn spend(&mut self, fuel: i128) {
-        self.meter.used = (i128::from(self.meter.used) + fuel).clamp(0, u64::MAX.into()) as u64;
+        self.meter.used += fuel;
         if let Some(left) = &mut self.meter.left {
             *left -= fuel;
         }
@@ -115,7 +116,11 @@ impl StoreInner {
     fn pay_slowly(&mut self, price: u64) -> Result<(), Pause> {
         self.reclaim();
         self.spend(price.into());
-        self.refill().inspect_err(|_| self.spend(-i128::from(price)))
+        self.refill().map_err(|pause| {
+            self.spend(-i128::from(price));
+            // Nothing was paid, so all of it must be there.
+            if let Pause::OutOfFuel { .. } = pause { Pause::OutOfFuel { required: price } } else { pause }
+        })
     }
 
     /// Charges what was executed and not paid yet.
@@ -131,6 +136,16 @@ impl StoreInner {
         #[cfg(feature = "std")]
         if self.meter.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Pause::Deadline);
+        }
+        Ok(())
+    }
+
+    /// Has the deadline passed? Short calls that charge nothing are not to outlive it.
+    #[inline]
+    pub(crate) fn check_deadline(&self) -> Result<()> {
+        #[cfg(feature = "std")]
+        if self.meter.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Error::deadline());
         }
         Ok(())
     }
@@ -184,7 +199,7 @@ impl StoreInner {
     }
 
     pub(crate) fn fuel_used(&self) -> u64 {
-        self.meter.used.saturating_add_signed(self.meter.slice - self.ctx.fuel)
+        (self.meter.used + i128::from(self.meter.slice - self.ctx.fuel)).clamp(0, u64::MAX.into()) as u64
     }
 
     /// `u64::MAX`: there is no bound. A debt is forgiven.

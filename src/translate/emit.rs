@@ -6,6 +6,7 @@
 use crate::code::{Code, Line, Map, Mark, Point};
 use crate::cover::{NodeId, bare_tile};
 use crate::error::Result;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU32;
 use jitless_machine::dispatch::{HANDLER_WORDS, bounce, handler_words};
@@ -110,6 +111,12 @@ impl Emit {
             self.counted.clear();
             self.fresh = true;
         }
+    }
+
+    /// Is so much memory in it that it should not be kept?
+    pub(super) fn is_large(&self) -> bool {
+        const ITEMS: usize = 1 << 17;
+        self.code.capacity() > ITEMS || self.targets.capacity() > ITEMS || self.branches.capacity() > ITEMS
     }
 
     pub(super) fn at(&mut self, offset: usize) {
@@ -249,15 +256,27 @@ impl Emit {
         }
     }
 
-    /// The words of a statement of the operator at hand begin here.
-    pub(super) fn statement(&mut self) {
+    /// The words of a statement of the operator at hand begin here. It may trap itself, or be looked at by the run loop.
+    pub(super) fn statement(&mut self, notable: bool) {
         self.statement = self.code.len() as u32;
-        self.mark(Mark::Fault);
+        if notable {
+            self.mark(Mark::Fault);
+        }
     }
 
     /// Execution may pause and go on here.
     pub(super) fn note_pause(&mut self) {
         self.mark(Mark::Label);
+    }
+
+    /// Nodes got new numbers, which ascend.
+    pub(super) fn renumber(&mut self, moved: impl Iterator<Item = (NodeId, NodeId)>) {
+        let old = core::mem::take(&mut self.origins);
+        for (before, after) in moved {
+            if let Ok(i) = old.binary_search_by_key(&before, |o| o.0) {
+                self.origins.push((after, old[i].1));
+            }
+        }
     }
 
     /// Is the way back wanted?
@@ -304,15 +323,17 @@ impl Emit {
             prologue.extend([(first * 8) as u32, (n * 8) as u32]);
         }
         let shift = prologue.len();
-        let words: alloc::boxed::Box<[AtomicU32]> =
+        if let Some(mut map) = self.map.take() {
+            map.complete(shift as u32);
+            return Ok((Code::new(Box::default(), frame), map));
+        }
+        let words: Box<[AtomicU32]> =
             prologue.iter().chain(&self.code).map(|&w| AtomicU32::new(w)).collect();
         let mut code = Code::new(words, frame);
         self.resolve(&mut code, shift);
         #[cfg(feature = "profile")]
         self.place_counters(&mut code, shift);
-        let mut map = self.map.take().unwrap_or_default();
-        map.complete(shift as u32);
-        Ok((code, map))
+        Ok((code, Map::default()))
     }
 
     fn resolve(&self, code: &mut Code, shift: usize) {

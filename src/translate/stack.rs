@@ -103,7 +103,13 @@ impl Translator<'_> {
         if n.is_slot(home) {
             return;
         }
-        let ty = n.ty;
+        let (ty, flags) = (n.ty, n.flags);
+        // What may trap waits for what stood before it and may trap otherwise.
+        if flags & TRAP != 0 {
+            self.spill_flagged_below(i, LOAD | TRAP);
+        } else if flags & LOAD != 0 {
+            self.spill_flagged_below(i, TRAP);
+        }
         if let Some(at) = self.s.unsettled.iter().rposition(|&u| u as usize == i) {
             self.s.unsettled.remove(at);
         }
@@ -216,7 +222,7 @@ impl Translator<'_> {
             self.held[accumulator(ty)] = NO_SLOT;
         }
         self.s.emit.tile(cover.tile);
-        self.s.emit.statement();
+        self.s.emit.statement(root.as_access().is_some());
         self.s.emit.words(own);
         for (pick, &slot) in cover.picks().iter().zip(&temporaries) {
             let n = self.s.trees[pick.node];
@@ -255,7 +261,7 @@ impl Translator<'_> {
     /// Emits a root without operands.
     pub(super) fn bare(&mut self, form: Form, own: &[u32]) {
         self.s.emit.tile(crate::cover::bare_tile(Sym::form(form)));
-        self.s.emit.statement();
+        self.s.emit.statement(matches!(form, Form::Unreachable | Form::Slow));
         self.s.emit.words(own);
     }
 

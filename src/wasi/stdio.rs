@@ -165,11 +165,14 @@ impl Debug for Input {
     }
 }
 
+/// How a thread that reads is asked, and how it answers.
+type Reader = (Sender<()>, Receiver<io::Result<Vec<u8>>>);
+
 /// Input that a thread reads when it is asked to.
 struct Waiting {
     /// Until it is first asked.
     reader: Option<Box<dyn Read + Send>>,
-    thread: Option<(Sender<()>, Receiver<io::Result<Vec<u8>>>)>,
+    thread: Option<Reader>,
     /// Is the thread to read a piece that has not come yet?
     asked: bool,
     /// The last piece and how much of it was read. None is behind it if the piece is empty: the end, for now.
