@@ -71,14 +71,31 @@ impl StoreInner {
     /// Runs the innermost call until it waits for something.
     pub(crate) fn run(&mut self) -> Outcome {
         debug_assert!(!self.entries.is_empty(), "no call to run");
+        let exit = match self.pending.take() {
+            Some(exit) => exit,
+            None => {
+                let exit = self.drive();
+                // The two ways out that are taken all the time.
+                if exit == Exit::CallImport && self.ctx.fuel >= 0 && self.is_host(self.called) {
+                    return self.wait(exit, Outcome::Host(self.called));
+                }
+                if exit == Exit::Halt {
+                    return self.wait(exit, Outcome::Done);
+                }
+                exit
+            }
+        };
+        self.run_on(exit)
+    }
+
+    /// Deals with an exit, and goes on until the call waits for something.
+    #[inline(never)]
+    fn run_on(&mut self, mut exit: Exit) -> Outcome {
         loop {
-            let exit = match self.pending.take() {
-                Some(exit) => exit,
-                None => self.drive(),
-            };
             if let Err(outcome) = self.serve(exit) {
                 return outcome;
             }
+            exit = self.drive();
         }
     }
 

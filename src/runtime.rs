@@ -52,13 +52,6 @@ pub(crate) enum ExternId {
     Tag(u32),
 }
 
-/// A function of the host: all that is known of it here.
-struct HostFunc {
-    ty: FuncType,
-    /// The embedder's number.
-    number: u32,
-}
-
 /// Who carries out a function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Callee {
@@ -77,7 +70,8 @@ pub(crate) struct StoreInner {
 
     /// Functions, by handle. A host function's key has no instance in its high half, and its `frame` is its area.
     recs: Vec<Rec>,
-    hosts: Vec<HostFunc>,
+    /// Types of the host's functions, by the embedder's numbers, which are consecutive.
+    hosts: Vec<FuncType>,
     tables: Vec<Table>,
     memories: Vec<Memory>,
     host_globals: Vec<HostGlobal>,
@@ -192,11 +186,12 @@ impl StoreInner {
 
 // Functions.
 impl StoreInner {
-    /// A function of the host, `number` for the embedder.
+    /// A function of the host. `number` is for the embedder, who counts them.
     pub(crate) fn add_host_func(&mut self, ty: &FuncType, id: TypeId, number: u32) -> Result<u32> {
-        let bytes = (size_of::<HostFunc>() + size_of::<Rec>()) as u64;
+        let bytes = (size_of::<FuncType>() + size_of::<Rec>()) as u64;
         self.budget.charge(bytes, "a function of the host")?;
-        let rec = Rec { key: key(0, id), code: core::ptr::null(), frame: ty.area(), index: self.hosts.len() as u32 };
+        let rec = Rec { key: key(0, id), code: core::ptr::null(), frame: ty.area(), index: number };
+        debug_assert_eq!(number as usize, self.hosts.len());
         let room = self.recs.len() < u32::MAX as usize
             && self.recs.try_reserve(1).is_ok()
             && self.hosts.try_reserve(1).is_ok();
@@ -204,7 +199,7 @@ impl StoreInner {
             self.budget.release(bytes);
             return Err(Error::budget("a function of the host", self.budget.used(), bytes));
         }
-        self.hosts.push(HostFunc { ty: ty.clone(), number });
+        self.hosts.push(ty.clone());
         self.recs.push(rec);
         self.recs_moved();
         Ok(self.recs.len() as u32 - 1)
@@ -229,15 +224,20 @@ impl StoreInner {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_host(&self, func: u32) -> bool {
+        instance_of(self.rec(func).key) == 0
+    }
+
     /// The embedder's number of a host function.
     #[inline]
     pub(crate) fn host_number(&self, func: u32) -> u32 {
-        self.hosts[self.rec(func).index as usize].number
+        self.rec(func).index
     }
 
     pub(crate) fn func_type(&self, func: u32) -> &FuncType {
         match self.callee(func) {
-            Callee::Host { .. } => &self.hosts[self.rec(func).index as usize].ty,
+            Callee::Host { .. } => &self.hosts[self.rec(func).index as usize],
             Callee::Guest { instance, index } => {
                 self.numbered(instance).module.desc.type_of_func(index).expect("validated")
             }

@@ -6,6 +6,7 @@
 //! Invariant: whatever the input is, the command ends with one of the statuses of [`report::status`], and without a panic.
 
 mod dump;
+mod entry;
 mod flags;
 mod input;
 mod inspect;

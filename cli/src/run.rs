@@ -7,19 +7,20 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use jitless::wasi::{self, Input, Output, WasiCtx};
-use jitless::{Compilation, Error, ErrorKind, ExternKind, ExternType, Func, Instance, Linker, Module, Store, Val};
+use jitless::{Compilation, Error, ErrorKind, Linker, Module, Store, Val};
 
 use crate::report::{self, Failure, escaped, note, plain, status};
 use crate::streams::{self, Fate};
 use crate::summary::{Object, quoted};
-use crate::{flags, input, values};
+use crate::{entry, flags, input};
 
 /// Options and arguments of `run`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Call this export instead of `_start`, with the arguments behind FILE, and print its results
+    /// Call this export instead of `_start`, with the arguments behind FILE, and print its results; of several the last
+    /// gets them
     #[arg(long, value_name = "EXPORT")]
-    invoke: Option<String>,
+    invoke: Vec<String>,
 
     /// Stop the guest after so many executed instructions
     #[arg(long, value_name = "N", value_parser = flags::number)]
@@ -144,22 +145,25 @@ impl Guest<'_> {
         if let Some(timeout) = args.timeout.or(plan.timeout) {
             store.set_deadline(self.begin.checked_add(timeout));
         }
-        let entry = Entry::find(module, args.invoke.as_deref(), &self.name)?;
-        let vals = entry.arguments(guest_args)?;
+        let calls = entry::calls(module, &args.invoke, guest_args, &self.name)?;
         match args.stub_imports {
             Some(Stub::Trap) => linker.define_unknown_imports_as_traps(module)?,
             Some(Stub::Zero) => linker.define_unknown_imports_as_default_values(&mut *store, module)?,
             None => {}
         }
         let instance = linker.instantiate(&mut *store, module)?;
-        entry.call(store, instance, &vals)
+        let mut results = Vec::new();
+        for call in calls {
+            results.extend(call.make(store, instance)?);
+        }
+        Ok(results)
     }
 
     fn wasi(&self, file: &OsStr, guest_args: &[OsString], output: Output) -> Result<WasiCtx, End> {
         let mut wasi = WasiCtx::builder();
         let own_name = Path::new(file).file_name().unwrap_or(file);
         wasi.arg(self.args.argv0.as_deref().unwrap_or(own_name).as_encoded_bytes());
-        if self.args.invoke.is_none() {
+        if self.args.invoke.is_empty() {
             wasi.args(guest_args.iter().map(|arg| arg.as_encoded_bytes()));
         }
         for variable in &self.args.env {
@@ -243,7 +247,7 @@ impl Guest<'_> {
         let Some(path) = &self.args.status else { return Ok(()) };
         let mut object = Object::new();
         match result {
-            Ok(results) if self.args.invoke.is_some() => {
+            Ok(results) if !self.args.invoke.is_empty() => {
                 let results = results.iter().map(|val| quoted(&val.to_string()));
                 object.text("kind", "returned").list("results", results)
             }
@@ -269,104 +273,4 @@ fn print_results(results: &[Val]) -> Result<(), Failure> {
         return Ok(());
     }
     report::print(results.iter().map(|val| format!("{val}\n")).collect::<String>())
-}
-
-/// What is called.
-struct Entry<'a> {
-    /// The export that is called, if there is one.
-    name: Option<&'a str>,
-    /// Is it not the program as a whole?
-    invoked: bool,
-    /// Is `_initialize` called before it?
-    initialize: bool,
-    ty: Option<jitless::FuncType>,
-}
-
-impl<'a> Entry<'a> {
-    /// Finds it before anything runs.
-    fn find(module: &Module, invoke: Option<&'a str>, file: &str) -> Result<Self, End> {
-        let func = |name: &str| match module.get_export(name) {
-            Some(ExternType::Func(ty)) => Ok(Some(ty)),
-            Some(other) => Err(Failure::new(format!("{} of {file} is no function, but {other}", escaped(name)))),
-            None => Ok(None),
-        };
-        let (start, initialize) = (func("_start"), func("_initialize"));
-        if let Some(name) = invoke {
-            let Some(ty) = func(name)? else {
-                return Err(Failure::new(format!("{file} exports no {}{}", escaped(name), offers(module))).into());
-            };
-            let initialize = name != "_initialize" && matches!(initialize, Ok(Some(_)));
-            return Ok(Self { name: Some(name), invoked: true, initialize, ty: Some(ty) });
-        }
-        let (name, ty) = match (start?, initialize?) {
-            (Some(_), Some(_)) => {
-                let why = format!("{file} exports both _start and _initialize, so it is no program and no library");
-                return Err(Failure::new(why).into());
-            }
-            (Some(ty), None) => (Some("_start"), Some(ty)),
-            (None, Some(ty)) => (Some("_initialize"), Some(ty)),
-            // All that it does is done when it is instantiated.
-            (None, None) if module.exports().len() == 0 => (None, None),
-            (None, None) => {
-                let why = format!("{file} exports no _start; --invoke calls another export{}", offers(module));
-                return Err(Failure::new(why).into());
-            }
-        };
-        if let Some(ty) = ty.as_ref().filter(|ty| !ty.params().is_empty() || !ty.results().is_empty()) {
-            let name = name.unwrap_or_default();
-            return Err(Failure::new(format!("{name} of {file} has type {ty}, expected (func)")).into());
-        }
-        Ok(Self { name, invoked: false, initialize: false, ty })
-    }
-
-    /// Its arguments from the command line.
-    fn arguments(&self, words: &[OsString]) -> Result<Vec<Val>, End> {
-        let (true, Some(ty), Some(name)) = (self.invoked, &self.ty, self.name) else { return Ok(Vec::new()) };
-        let params = ty.params();
-        if params.len() != words.len() {
-            let (name, found) = (escaped(name), words.len());
-            let why = format!("{name} has type {ty}: expected {} arguments, found {found}", params.len());
-            return Err(Failure::usage(why).into());
-        }
-        let parse = |(number, (word, &ty)): (usize, (&OsString, _))| {
-            values::parse(&word.to_string_lossy(), ty)
-                .map_err(|why| Failure::usage(format!("argument {} of {}: {why}", number + 1, escaped(name))).into())
-        };
-        words.iter().zip(params).enumerate().map(parse).collect()
-    }
-
-    fn call(&self, store: &mut Store<WasiCtx>, instance: Instance, args: &[Val]) -> Result<Vec<Val>, End> {
-        let mut call = |name: &str, args: &[Val]| {
-            let func: Option<Func> = instance.get_func(&*store, name);
-            let Some(func) = func else { return Ok(Vec::new()) };
-            let mut results = vec![Val::I32(0); func.ty(&*store).results().len()];
-            func.call(&mut *store, args, &mut results).map(|()| results)
-        };
-        if self.initialize {
-            call("_initialize", &[])?;
-        }
-        match self.name {
-            Some(name) => Ok(call(name, args)?),
-            None => Ok(Vec::new()),
-        }
-    }
-}
-
-/// What could be invoked, as a list for an error.
-fn offers(module: &Module) -> String {
-    const MOST: usize = 10;
-    let mut names: Vec<_> = module
-        .exports()
-        .filter(|export| export.ty().kind() == ExternKind::Func)
-        .map(|export| escaped(export.name()))
-        .take(MOST + 1)
-        .collect();
-    match names.len() {
-        0 => "; it exports no function".to_owned(),
-        count => {
-            names.truncate(MOST);
-            let more = if count > MOST { ", …" } else { "" };
-            format!("; there are {}{more}", names.join(", "))
-        }
-    }
 }

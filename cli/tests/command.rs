@@ -166,6 +166,8 @@ fn results_are_printed() {
     let all = "--invoke all math.wat 0 0 nan:0x200000 -nan null";
     place.check(all, 0, "0\n0\nnan:0x200000\n-nan\nnull\n", "");
     place.check("--invoke one library.wat", 0, "1\n", "");
+    place.check("--invoke _initialize --invoke one library.wat", 0, "1\n", "");
+    place.check("--invoke grow --invoke grow --invoke add math.wat 1 2", 0, "1\n1001\n3\n", "");
 }
 
 #[test]

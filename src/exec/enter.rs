@@ -7,7 +7,7 @@ use jitless_machine::dispatch::Exit;
 
 use super::grow::widen;
 use crate::error::{Error, Result};
-use crate::runtime::{Activation, Callee, Entry, Parked, Registers, StoreInner};
+use crate::runtime::{Activation, Callee, Entry, Parked, Registers, SLOT, StoreInner};
 use jitless_machine::trap::Trap;
 
 impl StoreInner {
@@ -18,7 +18,9 @@ impl StoreInner {
         debug_assert!(self.entries.is_empty() || self.pending == Some(Exit::CallImport));
         debug_assert_eq!(args.len(), self.func_type(func).param_slots() as usize);
         self.check_host_depth()?;
-        if self.entries.is_empty() {
+        let outermost = self.entries.is_empty();
+        // A call that can be paused pauses at its first charge instead.
+        if outermost && !own_stack {
             self.check_deadline()?;
         }
         let halt = self.engine.stubs.halt();
@@ -30,9 +32,12 @@ impl StoreInner {
                 (instance, ty.area(), rec.code, rec.frame)
             }
         };
-        let outer_frame = if self.entries.is_empty() { 0 } else { self.place() };
+        let outer_frame = if outermost { 0 } else { self.place() };
+        let base = if own_stack { 0 } else { outer_frame };
+        let place = base + area as usize;
+        let needed = place + frame as usize / SLOT;
         let entry = Entry {
-            base: if own_stack { 0 } else { outer_frame },
+            base,
             own_stack,
             crossings: if own_stack { 0 } else { self.stack.crossings().len() },
             counted: if own_stack { 0 } else { self.stack.count() },
@@ -40,25 +45,16 @@ impl StoreInner {
             outer_called: self.called,
             outer_instance: self.current,
         };
-        let place = entry.base + area as usize;
-        let needed = place + frame as usize / crate::runtime::SLOT;
-        if own_stack {
-            let mut stack = self.spare.take().unwrap_or_default();
-            let wide = widen(&mut stack, needed, self.bounds, &mut self.budget, core::iter::empty());
-            if let Err(error) = wide {
-                self.keep_spare(stack);
-                return Err(error);
-            }
-            self.push_stack(stack);
-        } else if needed > self.stack.usable() {
-            self.widen_stack(needed, outer_frame)?;
+        if own_stack || needed > self.stack.usable() {
+            self.make_room(own_stack, needed, outer_frame)?;
         }
 
-        let slots = self.stack.slots_mut();
-        slots[entry.base..entry.base + args.len()].copy_from_slice(args);
-        self.stack.link(place, halt, None);
+        let area = &mut self.stack.slots_mut()[base..place];
+        let [slots @ .., caller, to] = area else { unreachable!("an area holds a link") };
+        slots.iter_mut().zip(args).for_each(|(slot, &arg)| *slot = arg);
+        (*caller, *to) = (0, halt as usize as u64);
         self.entries.push(entry);
-        if self.entries.len() == 1 {
+        if outermost {
             self.call_begins();
         }
         self.ctx.ip = code;
@@ -69,15 +65,29 @@ impl StoreInner {
         if instance == 0 {
             self.called = func;
             self.pending = Some(Exit::CallImport);
-        } else {
-            self.pending = None;
-            if self.counts_frames()
-                && let Err(error) = self.count_frame(place)
-            {
-                self.pop();
-                return Err(error);
-            }
+            return Ok(());
         }
+        self.pending = None;
+        if self.counts_frames() {
+            return self.count_frame(place).inspect_err(|_| self.pop());
+        }
+        Ok(())
+    }
+
+    /// Room for a call that needs so many slots, above the frame of the host function that makes it or on a stack of its
+    /// own.
+    #[cold]
+    fn make_room(&mut self, own_stack: bool, needed: usize, outer_frame: usize) -> Result<()> {
+        if !own_stack {
+            return self.widen_stack(needed, outer_frame);
+        }
+        let mut stack = self.spare.take().unwrap_or_default();
+        let wide = widen(&mut stack, needed, self.bounds, &mut self.budget, core::iter::empty());
+        if let Err(error) = wide {
+            self.keep_spare(stack);
+            return Err(error);
+        }
+        self.push_stack(stack);
         Ok(())
     }
 
@@ -86,7 +96,7 @@ impl StoreInner {
         debug_assert_eq!(self.pending, Some(Exit::Halt));
         let base = self.entries.last().map_or(0, |entry| entry.base);
         if let Some(slots) = self.stack.slots().get(base..base + results.len()) {
-            results.copy_from_slice(slots);
+            results.iter_mut().zip(slots).for_each(|(result, &slot)| *result = slot);
         }
         self.pop();
     }
@@ -118,17 +128,18 @@ impl StoreInner {
 
     #[inline]
     fn resume_outer(&mut self, entry: Entry) {
+        if self.entries.is_empty() {
+            // Which instance is the current one does not matter now, and the next call may well be of the same.
+            self.pending = None;
+            self.call_ended();
+            return;
+        }
         if entry.outer_instance != self.current {
             self.switch(entry.outer_instance);
         }
         self.called = entry.outer_called;
-        if self.entries.is_empty() {
-            self.pending = None;
-            self.call_ended();
-        } else {
-            self.pending = Some(Exit::CallImport);
-            self.ctx.fp = self.stack.frame(entry.outer_frame);
-        }
+        self.pending = Some(Exit::CallImport);
+        self.ctx.fp = self.stack.frame(entry.outer_frame);
     }
 
     #[inline]
@@ -145,33 +156,33 @@ impl StoreInner {
     /// The slots of the host function that is called: arguments, later results.
     #[inline]
     pub(crate) fn host_slots(&mut self) -> &mut [u64] {
-        debug_assert_eq!(self.pending, Some(Exit::CallImport));
-        let (place, area) = (self.place(), self.rec(self.called).frame as usize);
-        &mut self.stack.slots_mut()[place - area..place - 2]
+        let area = self.host_area();
+        // SAFETY: contract 2: the area lies below the frame pointer, on the stack, which is borrowed with the store.
+        unsafe { core::slice::from_raw_parts_mut(self.ctx.fp.cast::<u64>().sub(area), area - 2) }
     }
 
     /// The host function that is called returns. Its results are in its slots.
     #[inline]
     pub(crate) fn host_return(&mut self) {
-        debug_assert_eq!(self.pending, Some(Exit::CallImport));
-        let (place, area) = (self.place(), self.rec(self.called).frame as usize);
-        let slots = self.stack.slots_mut();
-        let [first, .., caller, to] = slots[place - area..place] else {
-            // Neither arguments nor results: no accumulator holds anything.
-            let [caller, to] = slots[place - 2..place] else { return };
-            return self.return_to(caller, to);
-        };
+        let (link, area) = (self.ctx.fp.cast::<u64>(), self.host_area());
+        // SAFETY: contract 2: the area lies below the frame pointer, and the link at its end; if it holds nothing but the
+        // link, the accumulators get that, and nobody reads them.
+        let (first, caller, to) = unsafe { (link.sub(area).read(), link.sub(2).read(), link.sub(1).read()) };
         self.ctx.ai = first;
         self.ctx.af = f64::from_bits(first);
         self.ctx.as_ = f32::from_bits(first as u32);
-        self.return_to(caller, to);
-    }
-
-    #[inline]
-    fn return_to(&mut self, caller: u64, to: u64) {
         self.ctx.ip = to as usize as _;
         self.ctx.fp = caller as usize as _;
         self.pending = None;
+    }
+
+    /// How many slots below its frame pointer the host function that is called has.
+    #[inline]
+    fn host_area(&self) -> usize {
+        assert_eq!(self.pending, Some(Exit::CallImport), "no host function is called");
+        let area = self.rec(self.called).frame as usize;
+        debug_assert!(area >= 2 && area <= self.place());
+        area
     }
 
     /// The instance whose code called the host function that is called, by its place in the store.

@@ -179,6 +179,9 @@ struct Waiting {
     piece: Option<io::Result<(Vec<u8>, usize)>>,
 }
 
+/// What a thread read at once; nothing at the end.
+type Piece = io::Result<Vec<u8>>;
+
 /// The most that is read ahead.
 const PIECE: usize = 64 << 10;
 

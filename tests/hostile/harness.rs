@@ -274,6 +274,11 @@ pub(crate) const fn turns(release: u32, debug: u32) -> u32 {
     if DEBUG { debug } else { release }
 }
 
+/// A tenth of the size where code is not optimised.
+pub(crate) const fn size(release: usize) -> usize {
+    if DEBUG { release / 10 } else { release }
+}
+
 // ---- context
 
 pub(crate) struct Cx {

@@ -613,7 +613,7 @@ fn l14_globals_set_by_the_host(cx: &Cx) {
 fn l15_a_million_imports(cx: &Cx) {
     cx.may_take(ms(5000));
     cx.no_oracle();
-    let n = 1_000_000;
+    let n = size(1_000_000);
     let bytes = cx.aside(|| {
         let imports = cat(&[&leb(n as u64), &times(b"\x01a\x01b\0\0", n)]);
         module(&[&t0(), &section(2, &imports)])

@@ -176,7 +176,7 @@ fn v14_br_tables_over_many_arities(cx: &Cx) {
         let funcs = section(3, &cat(&[&leb(n as u64), &times(&[0], n)]));
         module(&[&types, &funcs, &section(10, &cat(&[&leb(n as u64), &times(&function, n)]))])
     };
-    let n = 2000;
+    let n = size(2000);
     cx.accepts(&of(function(&|_| 9), n));
     cx.accepts(&of(function(&|label| if label % 2 == 0 { 1 } else { 10 }), n));
     cx.invalid(&of(function(&|label| label as u8 % 10), n));
@@ -200,7 +200,7 @@ fn v16_identical_types(cx: &Cx) {
 fn v17_distinct_types(cx: &Cx) {
     cx.no_oracle();
     cx.may_take(ms(6000));
-    let n = 1_000_000u32;
+    let n = size(1_000_000) as u32;
     let bytes = cx.aside(|| {
         let mut types = leb(n.into());
         for number in 0..n {
@@ -210,7 +210,7 @@ fn v17_distinct_types(cx: &Cx) {
         }
         module(&[&section(1, &types)])
     });
-    assert_eq!(bytes.len() / 1_000_000, 23);
+    assert_eq!(bytes.len() / n as usize, 23);
     let start = cx.live();
     let engine = Engine::new(&cx.mode.config()).unwrap();
     match cx.heap_within(400 << 20, || cx.within(ms(3000), || cx.load_in(&engine, &bytes))) {
@@ -351,7 +351,7 @@ fn v39_many_exports(cx: &Cx) {
     }));
     cx.may_take(ms(3000));
     cx.no_oracle();
-    let n = 1_000_000u32;
+    let n = size(1_000_000) as u32;
     let bytes = cx.aside(|| {
         let mut exports = leb(n.into());
         for number in 0..n {
@@ -386,7 +386,7 @@ fn v40_data_in_a_defined_memory_behind_an_imported_one(cx: &Cx) {
 fn v42_wide_calls_in_dead_code(cx: &Cx) {
     cx.no_oracle();
     cx.may_take(ms(4000));
-    let code = func(&cat(&[&[0, 0], &times(&[0x10, 0], 1_000_000), &[0x0B]]));
+    let code = func(&cat(&[&[0, 0], &times(&[0x10, 0], size(1_000_000)), &[0x0B]]));
     let bytes = module(&[&t1000(), &section(3, &[1, 0]), &section(10, &cat(&[&[1], &code]))]);
     let loaded = cx.within(ms(2000), || cx.load(&bytes));
     assert!(loaded.is_ok_and(|_| true));
