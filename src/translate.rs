@@ -234,7 +234,11 @@ impl<'a> Translator<'a> {
             let mapping = self.s.emit.is_mapping();
             let mut moves = Vec::new();
             let roots = self.s.stack.iter_mut().map(|e| &mut e.node);
-            self.s.trees.compact(roots, |old, new| if mapping { moves.push((old, new)) });
+            self.s.trees.compact(roots, |old, new| {
+                if mapping {
+                    moves.push((old, new))
+                }
+            });
             self.s.emit.renumber(moves.into_iter());
             self.trees_limit = 2 * self.s.trees.len() + 4096;
         }

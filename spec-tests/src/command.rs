@@ -152,4 +152,28 @@ mod tests {
             + r#""expected":"an exported function \"\\\"\"","got":"there is none"}]}"#;
         assert_eq!(text, want);
     }
+
+    #[test]
+    fn reports() {
+        let ours = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("ours")];
+        let scripts = scripts_in(&ours[0]).unwrap();
+        for json in [false, true] {
+            let mut out = Vec::new();
+            let sum = main_wast(&ours, json, &Options::default(), &mut out).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert_eq!((sum.scripts, sum.failed), (scripts.len(), 0), "{out}");
+            let last = out.lines().last().unwrap();
+            if json {
+                assert_eq!(out.lines().count(), scripts.len() + 1);
+                assert!(
+                    last.starts_with(&format!("{{\"scripts\":{},\"passed\":{}", sum.scripts, sum.passed)),
+                    "{last}"
+                );
+            } else {
+                assert_eq!(last, format!("{} passed, 0 failed, 0 skipped", sum.passed));
+            }
+        }
+        let error = main_wast(&["nowhere.wast".into()], false, &Options::default(), Vec::new()).unwrap_err();
+        assert!(error.to_string().starts_with("nowhere.wast: "), "{error}");
+    }
 }

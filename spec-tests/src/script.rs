@@ -86,8 +86,9 @@ fn run(script: Wast<'_>, source: &Source<'_>, options: &Options, result: &mut Sc
             Ok(running) => catch_unwind(AssertUnwindSafe(|| running.command(&mut command))).unwrap_or_else(|panic| {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("");
-                runner =
-                    Err(failed("no panic", format!("not run: the command in line {} panicked", source.line(span))));
+                let rest = failed("no panic", format!("not run: the command in line {} panicked", source.line(span)));
+                // Nobody knows what state its store is in, so it is not even dropped.
+                std::mem::forget(std::mem::replace(&mut runner, Err(rest)));
                 Err(failed("no panic", format!("panicked: {text}")))
             }),
             Err(not) => Err(not.clone()),

@@ -344,10 +344,10 @@ impl<'a> Decoder<'a> {
 
     fn tags(&mut self, section: SectionLimited<'a, wasmparser::TagType>) -> Result<(), Error> {
         self.desc.offsets.tags = section.range().start as u32;
+        self.need("a tag section", Proposals::EXCEPTIONS, section.range().start as u64)?;
         let count = self.count(&section, 2, ModuleLimits::check_tags, self.desc.tags.len())?;
         self.desc.tags.reserve_exact(count);
-        self.each(section, |decoder, ty, offset| {
-            decoder.need("a tag", Proposals::EXCEPTIONS, offset)?;
+        self.each(section, |decoder, ty, _| {
             decoder.desc.tags.push(ty.func_type_idx);
             Ok(())
         })

@@ -327,8 +327,7 @@ impl Emit {
             map.complete(shift as u32);
             return Ok((Code::new(Box::default(), frame), map));
         }
-        let words: Box<[AtomicU32]> =
-            prologue.iter().chain(&self.code).map(|&w| AtomicU32::new(w)).collect();
+        let words: Box<[AtomicU32]> = prologue.iter().chain(&self.code).map(|&w| AtomicU32::new(w)).collect();
         let mut code = Code::new(words, frame);
         self.resolve(&mut code, shift);
         #[cfg(feature = "profile")]

@@ -50,7 +50,10 @@ struct Group {
 
 #[cfg_attr(
     not(test),
-    allow(dead_code, reason = "supertypes, structures and arrays are canonical already; the validator's rules for them come with gc")
+    allow(
+        dead_code,
+        reason = "supertypes, structures and arrays are canonical already; the validator's rules for them come with gc"
+    )
 )]
 impl TypeRegistry {
     pub(crate) fn new() -> Self {

@@ -506,3 +506,27 @@ fn d38_operators_after_the_end(cx: &Cx) {
     cx.malformed(&body(&hex("00 0B 0B")));
     cx.malformed(&body(&hex("00 0B 01 0B")));
 }
+
+/// With feature `wat` text is taken too, and is as hostile.
+#[cfg(feature = "wat")]
+mod text {
+    use jitless::ErrorKind::*;
+
+    use crate::harness::*;
+
+    rows! { d39_text_that_nests }
+
+    fn d39_text_that_nests(cx: &Cx) {
+        cx.no_oracle();
+        cx.holds(256 << 20);
+        cx.may_take(ms(5000));
+        let float = format!("(module (global f64 (f64.const {}.{})))", "1".repeat(500_000), "2".repeat(500_000));
+        let blocks = format!("(module (func {}{}))", "(block ".repeat(100_000), ")".repeat(100_000));
+        let nan = format!("(module (global f32 (f32.const nan:0x{})))", "f".repeat(100_000));
+        for text in ["(".repeat(1_000_000), float, blocks, nan, "(module".into(), "(;".repeat(100_000)] {
+            if let Err(error) = cx.load(text.as_bytes()) {
+                assert!(matches!(error.kind(), Malformed | Invalid | Limit), "{error}");
+            }
+        }
+    }
+}

@@ -770,7 +770,7 @@ fn l18_eight_threads(cx: &Cx) {
                     })
                 })
                 .collect();
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            threads.into_iter().for_each(|thread| cx.join(thread));
         });
     }
 }
@@ -810,7 +810,7 @@ fn l19_stop_handles(cx: &Cx) {
                 });
                 let error = spin.call(&mut store, ()).unwrap_err();
                 done.store(true, Relaxed);
-                stopper.join().unwrap();
+                cx.join(stopper);
                 error
             });
             assert_eq!(error.kind(), Stopped, "{error}");

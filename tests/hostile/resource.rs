@@ -3,6 +3,7 @@
 //! Invariant: what a guest makes the host do or hold is bounded by its fuel, its deadline, its budget, or the size of its
 //! module.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -166,7 +167,8 @@ fn operators(text: &str) -> (Vec<u8>, u64) {
     panic!("no function")
 }
 
-const TYPES: &str = r#"(type $f (func (param i32 i64 f32 f64 externref))) (type $v (func)) (type $i (func (param i32) (result i32)))"#;
+const TYPES: &str =
+    r#"(type $f (func (param i32 i64 f32 f64 externref))) (type $v (func)) (type $i (func (param i32) (result i32)))"#;
 const AROUND: &str = r#"(memory 1 1) (table $t 2 4 funcref) (table $x 2 4 externref) (global $g (mut i32) (i32.const 1)) (data $d "x")
     (elem $e func $f) (func $void (type $v)) (func $one (type $i) (local.get 0))"#;
 
@@ -426,7 +428,7 @@ fn r7_fuel_at_the_first_call(cx: &Cx) {
                 store.set_fuel(1000).unwrap();
                 (first, f.call(&mut store, 2).unwrap())
             });
-            assert_eq!(other.join().unwrap().1, 7);
+            assert_eq!(cx.join(other).1, 7);
         });
         store.set_fuel(1000).unwrap();
         assert_eq!(f.call(&mut store, 1).unwrap(), 6);
@@ -460,7 +462,9 @@ fn r8_fuel_saturates(cx: &Cx) {
             let left = guest.store.get_fuel().unwrap();
             match before {
                 u64::MAX => assert_eq!(left, before),
-                _ => assert!((before - cost..=before).contains(&left), "{fuel} + {more}: {before}, {cost} used, {left}"),
+                _ => {
+                    assert!((before - cost..=before).contains(&left), "{fuel} + {more}: {before}, {cost} used, {left}")
+                }
             }
         }
     }
@@ -597,122 +601,131 @@ fn explode(cx: &Cx, what: &str, bytes: &[u8]) -> Option<Module> {
     Some(module)
 }
 
-/// A bomb goes off in its time, and what is kept of it is of the size of its module.
-#[track_caller]
-fn bomb(cx: &Cx, what: &str, bytes: &[u8], functions: usize, bodies: usize) {
-    let before = cx.live();
-    cx.peak();
-    drop(cx.within(ms(2000), || explode(cx, what, bytes)));
-    let (peak, bound) = (cx.peak() - before, (64 << 20) + 40 * bytes.len());
-    assert!(peak <= bound as i64, "{what}: {peak} bytes at once for {} bytes, at most {bound}", bytes.len());
-    // Without the module little stays with the engine.
-    let engine = cx.live() - before;
-    assert!(engine <= 4 << 20, "{what}: the engine keeps {engine} bytes");
-    let before = cx.live();
-    let module = explode(cx, what, bytes);
-    let kept = cx.live() - before - bytes.len() as i64;
-    let bound = 32 * bodies + 256 * functions + (64 << 10);
-    assert!(kept <= bound as i64, "{what}: {kept} bytes kept of {bodies} bytes of bodies, at most {bound}");
-    drop(module);
+/// Bombs that went off, and what was wrong with them.
+struct Bombs<'c> {
+    cx: &'c Cx,
+    wrong: RefCell<Vec<String>>,
+}
+
+impl<'c> Bombs<'c> {
+    fn new(cx: &'c Cx) -> Self {
+        cx.no_oracle();
+        // Each has its own bound.
+        cx.may_take(ms(60_000));
+        Self { cx, wrong: RefCell::new(Vec::new()) }
+    }
+
+    /// A bomb goes off in its time, and what is kept of it is of the size of its module.
+    fn bomb(&self, what: &str, bytes: &[u8], functions: usize, bodies: usize) {
+        let (cx, mut wrong) = (self.cx, self.wrong.borrow_mut());
+        cx.holds(3 * bytes.len());
+        let mut check = |found: i64, bound: usize, text: &str| {
+            if found > bound as i64 {
+                wrong.push(format!("{what}, {} bytes: {found} {text}, at most {bound}", bytes.len()));
+            }
+        };
+        let before = cx.live();
+        cx.peak();
+        let took = cx.time_of(|| drop(explode(cx, what, bytes)));
+        check(took.as_millis() as i64, ms(2000).as_millis() as usize, "ms");
+        check(cx.peak() - before, (64 << 20) + 40 * bytes.len(), "bytes at once");
+        // Without the module little stays with the engine.
+        check(cx.live() - before, 4 << 20, "bytes stay with the engine");
+        let before = cx.live();
+        let module = explode(cx, what, bytes);
+        let kept = cx.live() - before - bytes.len() as i64;
+        check(kept, 32 * bodies + 256 * functions + (64 << 10), "bytes kept");
+        drop(module);
+    }
+
+    /// The same for a function without parameters and results.
+    fn body(&self, what: &str, locals: &[u8], operators: Vec<u8>) {
+        let body = cat(&[locals, &operators, &[0x0B]]);
+        self.bomb(what, &exported_body(&body), 1, body.len());
+    }
+
+    /// The same for a function of a thousand `i64` to a thousand `i64` that begins with its parameters on the stack.
+    fn wide(&self, what: &str, operators: Vec<u8>) {
+        let body = cat(&[&[0], &gets(1000), &operators, &[0x0B]]);
+        let code = section(10, &cat(&[&[1], &func(&body)]));
+        self.bomb(what, &module(&[&t1000(), &section(3, &[1, 0]), &export_f(), &code]), 1, body.len());
+    }
+
+    #[track_caller]
+    fn finish(self) {
+        let wrong = self.wrong.into_inner();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
 }
 
 fn r11_bombs_for_the_translator(cx: &Cx) {
-    cx.no_oracle();
-    cx.may_take(ms(40_000));
-    let single = |what: &str, operators: Vec<u8>, locals: &str| {
-        let body = cat(&[&hex(locals), &operators, &[0x0B]]);
-        let bytes = exported_body(&body);
-        cx.holds(3 * bytes.len());
-        bomb(cx, what, &bytes, 1, body.len());
-    };
-    single("nested blocks", cat(&[&times(&[2, 0x40], size(2_500_000)), &times(&[0x0B], size(2_500_000))]), "00");
-    single("constants dropped", times(&[0x41, 0, 0x1A], size(2_500_000)), "00");
-    single("br_if", cat(&[&[2, 0x40], &times(&[0x41, 0, 0x0D, 0], size(1_900_000)), &[0x0B]]), "00");
-    single("br_table", cat(&[&hex("41 00 0E"), &leb(size(7_000_000) as u64), &times(&[0], size(7_000_000) + 1)]), "00");
-    single("local to itself", times(&[0x20, 0, 0x21, 0], size(1_900_000)), "01 01 7F");
-    single("local to another", times(&[0x20, 0, 0x21, 1], size(1_900_000)), "01 02 7F");
-    single("br_if of a local", cat(&[&[2, 0x40], &times(&[0x20, 0, 0x0D, 0], size(1_900_000)), &[0x0B]]), "01 01 7F");
-    single("loops", cat(&[&times(&[3, 0x40], size(2_500_000)), &times(&[0x0B], size(2_500_000))]), "00");
-    single("ifs", times(&[0x20, 0, 4, 0x40, 0x0B], size(1_500_000)), "01 01 7F");
+    let bombs = Bombs::new(cx);
+    let [m, n] = [size(2_500_000), size(1_900_000)];
+    let [none, one, two] = [&[0][..], &[1, 1, 0x7F], &[1, 2, 0x7F]];
+    bombs.body("nested blocks", none, cat(&[&times(&[2, 0x40], m), &times(&[0x0B], m)]));
+    bombs.body("nested loops", none, cat(&[&times(&[3, 0x40], m), &times(&[0x0B], m)]));
+    bombs.body("constants dropped", none, times(&[0x41, 0, 0x1A], m));
+    bombs.body("br_if", none, cat(&[&[2, 0x40], &times(&[0x41, 0, 0x0D, 0], n), &[0x0B]]));
+    bombs.body("br_if of a local", one, cat(&[&[2, 0x40], &times(&[0x20, 0, 0x0D, 0], n), &[0x0B]]));
+    let targets = size(7_000_000);
+    bombs.body("br_table", none, cat(&[&hex("41 00 0E"), &leb(targets as u64), &times(&[0], targets + 1)]));
+    bombs.body("a local to itself", one, times(&[0x20, 0, 0x21, 0], n));
+    bombs.body("a local to another", two, times(&[0x20, 0, 0x21, 1], n));
+    bombs.body("ifs", one, times(&[0x20, 0, 4, 0x40, 0x0B], size(1_500_000)));
     let n = size(1_000_000);
     let many = |n: usize, body: &[u8]| {
         let funcs = section(3, &cat(&[&leb(n as u64), &times(&[0], n)]));
         module(&[&t0(), &funcs, &export_f(), &section(10, &cat(&[&leb(n as u64), &times(&func(body), n)]))])
     };
-    bomb(cx, "functions", &many(n, &[0, 0x0B]), n, 2 * n);
+    bombs.bomb("functions", &many(n, &[0, 0x0B]), n, 2 * n);
     let declared = cat(&[&[1], &leb(49_999), &[0x7E, 0x0B]]);
-    bomb(cx, "locals", &many(n / 10, &declared), n / 10, n / 10 * declared.len());
-}
-
-/// A function of a thousand `i64` to a thousand `i64`, exported as `f`, that begins with its parameters on the stack.
-fn wide_function(operators: &[u8]) -> (Vec<u8>, usize) {
-    let body = cat(&[&[0], &gets(1000), operators, &[0x0B]]);
-    let code = section(10, &cat(&[&[1], &func(&body)]));
-    (module(&[&t1000(), &section(3, &[1, 0]), &export_f(), &code]), body.len())
+    bombs.bomb("locals", &many(n / 10, &declared), n / 10, n / 10 * declared.len());
+    bombs.finish();
 }
 
 fn r12_wide_calls(cx: &Cx) {
-    cx.no_oracle();
-    cx.may_take(ms(20_000));
-    let (bytes, body) = wide_function(&times(&[0x10, 0], size(3_500_000)));
-    cx.holds(bytes.len());
-    bomb(cx, "calls", &bytes, 1, body);
+    let bombs = Bombs::new(cx);
+    bombs.wide("calls", times(&[0x10, 0], turns(3_500_000, 50_000) as usize));
+    bombs.finish();
 }
 
 fn r13_wide_branches(cx: &Cx) {
-    cx.no_oracle();
-    cx.may_take(ms(30_000));
-    let branch = times(&hex("20 00 A7 0D 00"), 10_000);
-    let (bytes, body) = wide_function(&cat(&[&[2, 0], &branch, &[0x0B]]));
-    // And seven bytes of an export section.
-    assert_eq!(bytes.len(), 54_906 + 7);
-    bomb(cx, "br_if", &bytes, 1, body);
+    let bombs = Bombs::new(cx);
+    let branch = hex("20 00 A7 0D 00");
+    bombs.wide("br_if", cat(&[&[2, 0], &times(&branch, 10_000), &[0x0B]]));
     let n = size(1_000_000);
-    let wide = |what: &str, operators: Vec<u8>| {
-        let (bytes, body) = wide_function(&operators);
-        cx.holds(bytes.len());
-        bomb(cx, what, &bytes, 1, body);
-    };
-    wide("br_if to the function", times(&hex("20 00 A7 0D 00"), n / 10));
-    wide("br_table", cat(&[&hex("02 00 41 00 0E"), &leb(n as u64), &times(&[0], n + 1), &[0x0B]]));
-    wide(
-        "br_table at two labels",
-        cat(&[&hex("02 00 02 00 41 00 0E"), &leb(n as u64 - 1), &times(&[0, 1], n / 2), &hex("0B 0B")]),
-    );
-    wide("blocks", cat(&[&times(&[2, 0], n), &times(&[0x0B], n)]));
-    wide("blocks in a row", times(&[2, 0, 0x0B], n));
-    wide("loops", times(&[3, 0, 0x0B], n));
-    wide("return", times(&[0x0F], n));
-    wide("return_call", times(&[0x12, 0], n));
-    // Each in an arm of its own.
-    wide("return in arms", times(&cat(&[&hex("20 00 A7 04 40"), &[0x0B]]), n / 10));
+    bombs.wide("br_if to the function", times(&branch, n / 10));
+    bombs.wide("br_table", cat(&[&hex("02 00 41 00 0E"), &leb(n as u64), &times(&[0], n + 1), &[0x0B]]));
+    let two = cat(&[&hex("02 00 02 00 41 00 0E"), &leb(n as u64 - 1), &times(&[0, 1], n / 2), &hex("0B 0B")]);
+    bombs.wide("br_table at two labels", two);
+    bombs.wide("blocks in blocks", cat(&[&times(&[2, 0], n), &times(&[0x0B], n)]));
+    bombs.wide("blocks in a row", times(&[2, 0, 0x0B], n));
+    bombs.wide("loops in a row", times(&[3, 0, 0x0B], n));
+    bombs.wide("return", times(&[0x0F], n));
+    bombs.wide("return_call", times(&[0x12, 0], n));
+    bombs.wide("return in arms", times(&hex("20 00 A7 04 00 0F 0B"), n / 10));
+    bombs.finish();
 }
 
 fn r14_preserved_locals(cx: &Cx) {
-    cx.no_oracle();
-    cx.may_take(ms(20_000));
-    let single = |what: &str, locals: &[u8], operators: Vec<u8>| {
-        let body = cat(&[locals, &operators, &[0x0B]]);
-        let bytes = exported_body(&body);
-        cx.holds(bytes.len());
-        bomb(cx, what, &bytes, 1, body.len());
-    };
-    let first = times(&[0x20, 0], 1000);
-    let one = hex("01 01 7F");
-    single("dropped", &one, cat(&[&first, &times(&hex("41 01 21 00 20 00 1A"), size(1_000_000)), &times(&[0x1A], 1000)]));
-    single("kept", &one, cat(&[&first, &times(&hex("41 01 21 00 20 00"), size(1_000_000)), &[0]]));
-    single("tee", &one, cat(&[&first, &times(&hex("20 00 22 00 1A"), size(1_000_000)), &times(&[0x1A], 1000)]));
+    let bombs = Bombs::new(cx);
+    let (first, one, n) = (times(&[0x20, 0], 1000), [1, 1, 0x7F], size(1_000_000));
+    let drops = times(&[0x1A], 1000);
+    bombs.body("dropped", &one, cat(&[&first, &times(&hex("41 01 21 00 20 00 1A"), n), &drops]));
+    bombs.body("kept", &one, cat(&[&first, &times(&hex("41 01 21 00 20 00"), n), &[0]]));
+    bombs.body("tee", &one, cat(&[&first, &times(&hex("20 00 22 00 1A"), n), &drops]));
     let many = cat(&[&[1], &leb(50_000), &[0x7F]]);
-    let nested = cat(&[&times(&[3, 0x40], 10_000), &times(&[0x0B], 10_000)]);
-    single("loops in loops", &many, nested);
-    single("loops in a row", &many, times(&[3, 0x40, 0x0B], 10_000));
+    bombs.body("loops in loops", &many, cat(&[&times(&[3, 0x40], 10_000), &times(&[0x0B], 10_000)]));
+    bombs.body("loops in a row", &many, times(&[3, 0x40, 0x0B], 10_000));
     let set = |n: u64| cat(&[&[3, 0x40, 0x20], &leb(n), &hex("41 01 6A 21"), &leb(n), &[0x0B]]);
-    single("loops that set a local each", &many, (0..10_000).flat_map(set).collect());
+    bombs.body("loops that set a local each", &many, (0..10_000).flat_map(set).collect());
     // Fifty thousand locals on the stack, across ten thousand loops.
-    let loops = cat(&[&gets(50_000), &times(&[3, 0x40, 0x0B], 10_000), &times(&[0x1A], 50_000)]);
-    single("locals across loops", &many, loops);
+    let drops = times(&[0x1A], 50_000);
+    let loops = cat(&[&gets(50_000), &times(&[3, 0x40, 0x0B], 10_000), &drops]);
+    bombs.body("locals across loops", &many, loops);
     let blocks: Vec<u8> = (0..10_000).flat_map(|n| cat(&[&[2, 0x40, 0x41, 1, 0x21], &leb(n), &[0x0B]])).collect();
-    single("locals across blocks that set them", &many, cat(&[&gets(50_000), &blocks, &times(&[0x1A], 50_000)]));
+    bombs.body("locals across blocks that set them", &many, cat(&[&gets(50_000), &blocks, &drops]));
+    bombs.finish();
 }
 
 fn r15_growth_without_end(cx: &Cx) {
