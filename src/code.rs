@@ -68,7 +68,8 @@ pub(crate) enum Mark {
 /// One tile of a listing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line {
-    /// Index of the handler's word.
+    /// Index of the handler's word, the prologue not counted.
+    #[cfg_attr(not(feature = "profile"), allow(dead_code, reason = "where a profile's counter stands"))]
     pub(crate) word: u32,
     pub(crate) tile: u16,
     /// Offset in the module of the operator that completed it.
@@ -79,11 +80,29 @@ pub(crate) struct Line {
 #[derive(Debug, Default)]
 pub(crate) struct Map {
     points: Vec<(u32, Mark, Point)>,
-    /// All tiles in order, for listings.
-    pub(crate) lines: Vec<Line>,
+    /// All tiles in order, if a listing is wanted.
+    lines: Option<Vec<Line>>,
 }
 
 impl Map {
+    pub(crate) fn new(lines: bool) -> Map {
+        Map { points: Vec::new(), lines: lines.then(Vec::new) }
+    }
+
+    pub(crate) fn lines(&self) -> &[Line] {
+        self.lines.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn line(&mut self, line: Line) {
+        if let Some(lines) = &mut self.lines {
+            lines.push(line);
+        }
+    }
+
+    pub(crate) fn last_line(&mut self) -> Option<&mut Line> {
+        self.lines.as_mut()?.last_mut()
+    }
+
     pub(crate) fn note(&mut self, word: u32, mark: Mark, point: Point) {
         self.points.push((word, mark, point));
     }
@@ -91,8 +110,8 @@ impl Map {
     /// Moves everything `by` words up and brings it into order.
     pub(crate) fn complete(&mut self, by: u32) {
         self.points.iter_mut().for_each(|p| p.0 += by);
-        self.lines.iter_mut().for_each(|l| l.word += by);
         self.points.sort_unstable_by_key(|p| (p.0, p.1));
+        self.points.shrink_to_fit();
     }
 
     fn find(&self, word: u32, mark: Mark) -> Option<Point> {

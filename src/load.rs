@@ -214,6 +214,12 @@ impl Loaded {
         ((word as usize) < code.len()).then_some((defined, word))
     }
 
+    /// The tiles of a function, for its listing. Not kept.
+    pub(crate) fn listing(&self, defined: u32) -> Result<Map> {
+        self.code(defined)?;
+        translate::map(&self.desc, self.engine.bounced, self.desc.imported_funcs + defined, true)
+    }
+
     /// The way back from the words of a function to its operators. Made when first asked for, and kept.
     #[cold]
     pub(crate) fn map(&self, defined: u32) -> Result<Arc<Map>> {
@@ -221,7 +227,7 @@ impl Loaded {
             return Ok(map.clone());
         }
         let function = self.desc.imported_funcs + defined;
-        let map = Arc::new(translate::map(&self.desc, self.engine.bounced, function)?);
+        let map = Arc::new(translate::map(&self.desc, self.engine.bounced, function, false)?);
         Ok(self.maps.lock().entry(defined).or_insert(map).clone())
     }
 }

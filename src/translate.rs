@@ -101,7 +101,14 @@ pub(crate) struct Translator<'a> {
     skipped: u32,
     /// Number of trees at which to look for garbage.
     trees_limit: usize,
+    /// Values carried by calls, blocks and branches so far, and at most.
+    carried: u64,
+    carried_limit: u64,
 }
+
+/// Values that calls, blocks and branches carry through a function at most: so many, and so many for each byte of its body.
+/// An operator of two bytes may carry 2,000.
+const CARRIED: (u64, u64) = (1_000_000, 64);
 
 /// Translates a function, addressed by its index in the module, while `check` sees every operator first.
 pub(crate) fn function<C: Sink>(
@@ -111,14 +118,14 @@ pub(crate) fn function<C: Sink>(
     check: &mut C,
     scratch: &mut Scratch,
 ) -> Result<Code> {
-    scratch.emit.begin(bounced, false);
+    scratch.emit.begin(bounced, None);
     run(desc, function, check, scratch).map(|(code, _)| code)
 }
 
-/// Translates a function once more, for the way back from its words to its operators.
-pub(crate) fn map(desc: &Description, bounced: bool, function: u32) -> Result<Map> {
+/// Translates a function once more, for the way back from its words to its operators, or with `lines` for its listing.
+pub(crate) fn map(desc: &Description, bounced: bool, function: u32, lines: bool) -> Result<Map> {
     let mut scratch = Scratch::default();
-    scratch.emit.begin(bounced, true);
+    scratch.emit.begin(bounced, Some(Map::new(lines)));
     run(desc, function, &mut Unchecked, &mut scratch).map(|(_, map)| map)
 }
 
@@ -126,6 +133,7 @@ fn run<C: Sink>(desc: &Description, function: u32, check: &mut C, scratch: &mut 
     let ty = desc.type_of_func(function).expect("the caller passes a function of the module");
     let mut t = Translator::new(desc, ty, scratch);
     t.read_locals(function)?;
+    t.carried_limit = CARRIED.0 + CARRIED.1 * desc.body(function).map_or(0, |body| body.len() as u64);
     t.open_body();
     operators::read_body(desc, function, &mut (check, &mut t))?;
     t.complete()
@@ -155,6 +163,8 @@ impl<'a> Translator<'a> {
             dead: false,
             skipped: 0,
             trees_limit: 4096,
+            carried: 0,
+            carried_limit: 0,
         }
     }
 
@@ -243,6 +253,19 @@ impl<'a> Translator<'a> {
             self.trees_limit = 2 * self.s.trees.len() + 4096;
         }
         true
+    }
+
+    /// Counts values that are carried.
+    fn carry_more(&mut self, n: usize) {
+        self.carried += n as u64;
+    }
+
+    /// Work per byte is bounded, whatever is carried.
+    fn check_carried(&self) -> Result<()> {
+        if self.carried <= self.carried_limit {
+            return Ok(());
+        }
+        Err(Error::limit("values carried by a function", self.carried_limit, self.carried, None))
     }
 
     fn complete(mut self) -> Result<(Code, Map)> {

@@ -1,8 +1,8 @@
 //! WASI preview1: what programs compiled for `wasm32-wasip1` ask of their host.
 //!
-//! Idea: a guest has a [`WasiCtx`] in its store's data, made by a [`WasiCtxBuilder`]: arguments, environment, clock, random
-//! bytes, standard streams. [`add_to_linker`] defines the calls, for programs of `wasi_snapshot_preview1` and of
-//! `wasi_unstable`. This module is a tenant: it sees only what the crate makes public.
+//! Idea: a guest has a [`WasiCtx`] in its store's data, made by a [`WasiCtxBuilder`]: arguments, environment, clock,
+//! random bytes, standard streams. [`add_to_linker`] defines the calls, for programs of `wasi_snapshot_preview1` and
+//! of `wasi_unstable`. This module is a tenant: it sees only what the crate makes public.
 //!
 //! ```
 //! use jitless::wasi::{self, Capture, WasiCtx};
@@ -25,14 +25,15 @@
 //! ```
 //!
 //! # What there is
-//! Arguments, environment, clocks, random bytes, the three standard streams, waiting for clocks and input, exit. All other
-//! calls answer [`Errno::NoSys`]; there are no files yet. A pointer outside of the guest's memory is [`Errno::Fault`], never
-//! a trap. When a guest ends itself the call into it fails with [`ErrorKind::Exit`](crate::ErrorKind::Exit), also for
-//! status 0; [`Error::exit_code`](crate::Error::exit_code) has the status.
+//! Arguments, environment, clocks, random bytes, the three standard streams, waiting for clocks and input, exit. All
+//! other calls answer [`Errno::NoSys`]; there are no files yet. A pointer outside of the guest's memory is
+//! [`Errno::Fault`], never a trap. When a guest ends itself the call into it fails with
+//! [`ErrorKind::Exit`](crate::ErrorKind::Exit), also for status 0; [`Error::exit_code`](crate::Error::exit_code) has
+//! the status.
 //!
 //! # Fuel
-//! A call takes one unit of fuel for 64 bytes that it reads, writes or makes. Waiting takes none; it ends at the store's
-//! deadline and when the call is stopped, within a millisecond. Writing to a pipe that nobody reads does not.
+//! A call takes one unit of fuel for 64 bytes that it reads, writes or makes. Waiting takes none; it ends at the
+//! store's deadline and when the call is stopped, within a millisecond. Writing to a pipe that nobody reads does not.
 //!
 //! # Invariant
 //! A guest gets nothing of the host's that the builder was not told to give: a new context has no arguments, no

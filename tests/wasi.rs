@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use jitless::wasi::{self, Capture, Clock, Errno, Input, Output, Random, WasiCtx, WasiCtxBuilder};
 use jitless::{Engine, Error, ErrorKind, Instance, Linker, Memory, Module, Store, StoreLimitsBuilder, Val};
 
-/// Every call with its type, as the specification of preview1 has them: `i` is an i32, `l` an i64. All return an i32 but
-/// `proc_exit`.
+/// Every call with its type, as the specification of preview1 has them: `i` is an i32, `l` an i64. All return an i32
+/// but `proc_exit`.
 const CALLS: &[(&str, &str)] = &[
     ("args_get", "ii"),
     ("args_sizes_get", "ii"),

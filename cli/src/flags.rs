@@ -1,6 +1,7 @@
 //! Options that verbs share: how an engine is made, and what is set with `-W`. One table for the latter.
 //!
-//! Invariant: what an option means is decided here before anything is read or run, so a wrong one is always a usage error.
+//! Invariant: what an option means is decided here before anything is read or run, so a wrong one is always a usage
+//! error.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::report::{Failure, print, status};
 #[derive(clap::Args, Clone, Default)]
 pub(crate) struct Wasm {
     /// Set a proposal or limit; `-W help` lists them all
-    #[arg(short = 'W', long = "wasm", value_name = "NAME[=VALUE],...", value_delimiter = ',', value_parser = Setting::parse)]
+    #[arg(short = 'W', long = "wasm", value_name = "NAME[=VALUE],...", value_delimiter = ',')]
+    #[arg(value_parser = Setting::parse)]
     settings: Vec<Setting>,
 
     /// When functions are translated

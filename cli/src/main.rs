@@ -1,9 +1,10 @@
 //! The command `jitless`: runs, checks and shows WebAssembly programs.
 //!
-//! Idea: a verb is a file, and sees of the library only what is public. What a guest prints is the guest's; everything of
-//! ours goes to standard error, but for what a verb was asked to show.
+//! Idea: a verb is a file, and sees of the library only what is public. What a guest prints is the guest's; everything
+//! of ours goes to standard error, but for what a verb was asked to show.
 //!
-//! Invariant: whatever the input is, the command ends with one of the statuses of [`report::status`], and without a panic.
+//! Invariant: whatever the input is, the command ends with one of the statuses of [`report::status`], and without a
+//! panic.
 
 mod dump;
 mod entry;

@@ -1,4 +1,5 @@
-//! What the command says of itself: errors and notes on standard error, what was asked for on standard output, a status.
+//! What the command says of itself: errors and notes on standard error, what was asked for on standard output, a
+//! status.
 //!
 //! Invariant: one failure is one message and one status; nothing here panics when an output is closed or full.
 

@@ -180,7 +180,8 @@ fn statuses_and_words() {
         "--invoke load math.wat 65530",
         134,
         "",
-        "error: trap: out of bounds memory access\n  i32.load of 4 bytes at 65534 (base 65530 + offset 4); memory 0 holds \
+        "error: trap: out of bounds memory access\n  \
+         i32.load of 4 bytes at 65534 (base 65530 + offset 4); memory 0 holds \
          65536 bytes\n  wasm backtrace, innermost first:\n    0: 0x7e  load  math\n    1: 0x86  load  math\n",
     );
     let div = place.run("--invoke div math.wat 0");
@@ -231,7 +232,8 @@ fn modules_that_are_none() {
         ("--invoke g math.wat", "error: g of math.wat is no function, but (global i32)"),
         (
             "math.wat",
-            "error: math.wat exports no _start; --invoke calls another export; there are load, add, all, div, deep, spin, grow",
+            "error: math.wat exports no _start; --invoke calls another export; \
+             there are load, add, all, div, deep, spin, grow",
         ),
         ("both.wat", "error: both.wat exports both _start and _initialize, so it is no program and no library"),
         ("typed.wat", "error: _start of typed.wat has type (func (param i32)), expected (func)"),
@@ -442,7 +444,11 @@ fn how_it_ended_for_programs() {
         (
             "--invoke load math.wat 65536",
             134,
-            r#"{"kind":"trap","trap":"out of bounds memory access","message":"trap: out of bounds memory access","backtrace":[{"name":"load","module":"math","function":0,"function_offset":"#,
+            concat!(
+                r#"{"kind":"trap","trap":"out of bounds memory access","#,
+                r#""message":"trap: out of bounds memory access","#,
+                r#""backtrace":[{"name":"load","module":"math","function":0,"function_offset":"#
+            ),
         ),
         ("--fuel 10 --invoke spin math.wat", 123, r#"{"kind":"out-of-fuel","message":"out of fuel","required_fuel":"#),
         ("imports.wat", 1, r#"{"kind":"link","message":"unknown import: env.log not defined;"#),
@@ -491,8 +497,8 @@ fn validating() {
         "validate math.wat invalid.wat nothing",
         1,
         "",
-        "error: invalid.wat: invalid module: function 0 `f`, offset 0x27, at `i32.add`: type mismatch: expected i32, found \
-         i64\nerror: cannot read nothing: no such file or directory\n",
+        "error: invalid.wat: invalid module: function 0 `f`, offset 0x27, at `i32.add`: type mismatch: \
+         expected i32, found i64\nerror: cannot read nothing: no such file or directory\n",
     );
     place.file("tail.wat", "(module (func $f (return_call $f)))");
     place.check("validate tail.wat", 0, "", "");

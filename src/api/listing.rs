@@ -31,11 +31,8 @@ impl Module {
         if desc.body(function).is_none() {
             return Err(Error::argument(alloc::format!("function {function} is not defined in this module")));
         }
-        let defined = function - desc.imported_funcs;
-        // A function that was not called yet may not have been validated.
-        loaded.code(defined)?;
-        let map = loaded.map(defined)?;
-        let mut lines = map.lines.iter().peekable();
+        let map = loaded.listing(function - desc.imported_funcs)?;
+        let mut lines = map.lines().iter().peekable();
         let mut listing = Vec::new();
         for (offset, operator) in print::body(desc, function)? {
             let mut tiles = Vec::new();

@@ -38,8 +38,10 @@ impl Module {
     ///
     /// The bytes are copied once.
     pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Self> {
-        let bytes = binary(bytes.as_ref())?;
-        Self::load(engine, Arc::from(&*bytes))
+        let bytes = bytes.as_ref();
+        // Before it is copied.
+        engine.inner.config.limits.check_module_bytes(bytes.len() as u64, None)?;
+        Self::load(engine, Arc::from(&*binary(bytes)?))
     }
 
     /// Loads a module from a file.

@@ -1152,10 +1152,9 @@ fn traps_say_where() {
         let instance = Arc::new(AtomicUsize::new(0));
         let seen = instance.clone();
         let step = rig.host(I32, &[], move |rig, args| {
-            rig.call(seen.load(Ordering::Relaxed) as u32, "outer", &args).map(|_| vec![]).map_err(|error| {
+            rig.call(seen.load(Ordering::Relaxed) as u32, "outer", &args).map(|_| vec![]).inspect_err(|error| {
                 // Only the guest's own frames are on it yet.
                 assert_eq!(error.backtrace().unwrap().frames().len(), 4);
-                error
             })
         });
         instance.store(rig.instantiate(wat, &[step]).unwrap() as usize, Ordering::Relaxed);

@@ -344,7 +344,7 @@ impl<'a> Decoder<'a> {
 
     fn tags(&mut self, section: SectionLimited<'a, wasmparser::TagType>) -> Result<(), Error> {
         self.desc.offsets.tags = section.range().start as u32;
-        self.need("a tag section", Proposals::EXCEPTIONS, section.range().start as u64)?;
+        self.need("a tag section", Proposals::EXCEPTIONS, section.range().start)?;
         let count = self.count(&section, 2, ModuleLimits::check_tags, self.desc.tags.len())?;
         self.desc.tags.reserve_exact(count);
         self.each(section, |decoder, ty, _| {

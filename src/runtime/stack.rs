@@ -232,7 +232,7 @@ mod tests {
         let first = STACK_START_BYTES / SLOT;
         for (usable, needed, want) in [
             (0, 1, Some(first.min(1000))),
-            (400, 401, Some(first.max(800).min(1000))),
+            (400, 401, Some(first.clamp(800, 1000))),
             (800, 801, Some(1000)),
             (1000, 1000, Some(1000)),
             (1000, 1001, None),

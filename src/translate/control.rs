@@ -191,6 +191,7 @@ impl Translator<'_> {
             Signature::Body => self.ty,
         };
         let types = if results { ty.results() } else { ty.params() };
+        self.carry_more(types.len());
         types.iter().for_each(|t| self.push_settled(t.class()));
     }
 

@@ -95,7 +95,7 @@ impl Emit {
 }
 
 impl Emit {
-    pub(super) fn begin(&mut self, bounced: bool, mapping: bool) {
+    pub(super) fn begin(&mut self, bounced: bool, map: Option<Map>) {
         self.bounced = bounced;
         self.code.clear();
         self.targets.clear();
@@ -104,7 +104,7 @@ impl Emit {
         self.last = None;
         self.owed = 0;
         self.flow = true;
-        self.map = mapping.then(Map::default);
+        self.map = map;
         self.origins.clear();
         #[cfg(feature = "profile")]
         {
@@ -140,7 +140,7 @@ impl Emit {
                 self.code[at as usize..at as usize + HANDLER_WORDS]
                     .copy_from_slice(&handler_words(HANDLERS[fused as usize]));
                 self.last = Some((at, fused));
-                if let Some(line) = self.map.as_mut().and_then(|m| m.lines.last_mut()) {
+                if let Some(line) = self.map.as_mut().and_then(Map::last_line) {
                     *line = Line { tile: fused, offset: self.offset, ..*line };
                 }
                 #[cfg(feature = "profile")]
@@ -157,7 +157,7 @@ impl Emit {
         self.code.extend(handler_words(HANDLERS[tile as usize]));
         self.last = Some((at, tile));
         if let Some(map) = &mut self.map {
-            map.lines.push(Line { word: at, tile, offset: self.offset });
+            map.line(Line { word: at, tile, offset: self.offset });
         }
     }
 

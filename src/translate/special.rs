@@ -31,6 +31,7 @@ impl<'a> Translator<'a> {
 
     /// Results of a call or an operation lie where its operands lay.
     fn results(&mut self, types: &[ValType]) {
+        self.carry_more(types.len());
         self.held = [NO_SLOT; 3];
         self.s.emit.separate();
         types.iter().for_each(|t| self.push_settled(t.class()));
@@ -212,7 +213,7 @@ impl Sink for Translator<'_> {
         } else {
             self.skipped += 1;
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn loop_(&mut self, blockty: BlockType) -> Result<()> {
@@ -221,7 +222,7 @@ impl Sink for Translator<'_> {
         } else {
             self.skipped += 1;
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn if_(&mut self, blockty: BlockType) -> Result<()> {
@@ -230,14 +231,14 @@ impl Sink for Translator<'_> {
         } else {
             self.skipped += 1;
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn else_(&mut self) -> Result<()> {
         if self.skipped == 0 {
             self.begin_else();
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn end(&mut self) -> Result<()> {
@@ -246,63 +247,63 @@ impl Sink for Translator<'_> {
         } else {
             self.skipped -= 1;
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn br(&mut self, relative_depth: u32) -> Result<()> {
         if self.begin(fuel(Special::Br)) {
             self.branch_always(relative_depth);
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn br_if(&mut self, relative_depth: u32) -> Result<()> {
         if self.begin(fuel(Special::BrIf)) {
             self.branch_if(relative_depth);
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn br_table(&mut self, targets: BrTable<'_>) -> Result<()> {
         if self.begin(fuel(Special::BrTable)) {
             self.branch_table(targets);
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn return_(&mut self) -> Result<()> {
         if self.begin(fuel(Special::Return)) {
             self.leave_function();
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn call(&mut self, function_index: u32) -> Result<()> {
         if self.begin(fuel(Special::Call)) {
             self.call_of(function_index);
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn call_indirect(&mut self, type_index: u32, table_index: u32) -> Result<()> {
         if self.begin(fuel(Special::CallIndirect)) {
             self.call_through(type_index, table_index);
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn return_call(&mut self, function_index: u32) -> Result<()> {
         if self.begin(fuel(Special::ReturnCall)) {
             self.tail_call_of(function_index);
         }
-        Ok(())
+        self.check_carried()
     }
 
     fn return_call_indirect(&mut self, type_index: u32, table_index: u32) -> Result<()> {
         if self.begin(fuel(Special::ReturnCallIndirect)) {
             self.tail_call_through(type_index, table_index);
         }
-        Ok(())
+        self.check_carried()
     }
 
     // ---- operands and variables

@@ -163,6 +163,7 @@ impl Translator<'_> {
 
     /// Evaluates the entries from `height` on, constants too.
     pub(super) fn spill_from(&mut self, height: usize) {
+        self.carry_more(self.s.stack.len() - height);
         for i in height..self.s.stack.len() {
             self.spill(i);
         }

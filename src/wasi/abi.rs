@@ -233,8 +233,8 @@ impl Bytes<'_> {
     /// The buffers that an array of `count` of them names, all inside the memory, empty ones left out.
     ///
     /// The array is read here once and never again, so writing to the buffers cannot change them. At most
-    /// [`MAX_IOVECS`] come back, together at most as long as the count of bytes that the guest gets back can say: what is
-    /// beyond is as if it had not been given, and the call comes out short.
+    /// [`MAX_IOVECS`] come back, together at most as long as the count of bytes that the guest gets back can say: what
+    /// is beyond is as if it had not been given, and the call comes out short.
     pub(super) fn iovecs(&self, ptr: u32, count: u32) -> Result<Iovecs, Errno> {
         let array = self.get(ptr, u64::from(count) * IOVEC)?;
         let (mut iovecs, mut room) = (Iovecs::new(), u32::MAX);

@@ -1,7 +1,7 @@
 //! The one table of calls: name, parameters, what answers them. Everything that a linker needs is made from it.
 //!
-//! Invariant: every call of both modules is here with its type, so a program that imports one links; what is not built yet
-//! answers [`Errno::NoSys`], as the specification allows.
+//! Invariant: every call of both modules is here with its type, so a program that imports one links; what is not built
+//! yet answers [`Errno::NoSys`], as the specification allows.
 
 use core::fmt::{self, Debug, Formatter};
 

@@ -1,7 +1,7 @@
 //! Clocks: the host's, one that stands, and one that goes a step at each look.
 //!
-//! Invariant: no time is ever less than one before it on the same clock, and sums stop at the greatest time that 64 bits
-//! of nanoseconds can say.
+//! Invariant: no time is ever less than one before it on the same clock, and sums stop at the greatest time that 64
+//! bits of nanoseconds can say.
 
 use core::time::Duration;
 use std::time::{Instant, SystemTime};
@@ -11,8 +11,9 @@ use super::calls::Call;
 
 /// The clocks that a guest sees, in nanoseconds.
 ///
-/// With a clock of its own a guest's result does not depend on the time of day, nor on how fast the host is. Such a clock
-/// is not waited for: a guest that sleeps wakes up at once, and the stepping clock says that the time has passed.
+/// With a clock of its own a guest's result does not depend on the time of day, nor on how fast the host is. Such a
+/// clock is not waited for: a guest that sleeps wakes up at once, and the stepping clock says that the time has
+/// passed.
 #[derive(Clone, Debug)]
 pub struct Clock(Kind);
 

@@ -1,7 +1,8 @@
 //! Waiting for times and streams.
 //!
-//! Idea: the subscriptions are read once into a list of our own; then the guest waits in slices, between which the deadline
-//! and the stop handle are looked at; then an event is written for each subscription that came true, in their order.
+//! Idea: the subscriptions are read once into a list of our own; then the guest waits in slices, between which the
+//! deadline and the stop handle are looked at; then an event is written for each subscription that came true, in their
+//! order.
 //!
 //! Invariant: nothing is waited for before the ranges of all subscriptions and events are known to lie in memory.
 

@@ -1,7 +1,7 @@
 //! The standard streams: where a guest's input comes from and where its output goes.
 //!
-//! Idea: what may make a reader wait is read by a thread of its own, a piece at a time and only when the guest asks, so that
-//! a deadline or a stop ends the guest while it waits. Files and bytes are read where they are.
+//! Idea: what may make a reader wait is read by a thread of its own, a piece at a time and only when the guest asks,
+//! so that a deadline or a stop ends the guest while it waits. Files and bytes are read where they are.
 //!
 //! Invariant: no stream is the host's own unless it was asked for, and closing one never closes the host's.
 
@@ -39,8 +39,8 @@ impl Input {
 
     /// The host's standard input.
     ///
-    /// A thread reads it, if it is no regular file, when the guest first wants input. It may have read up to 64 KiB more
-    /// than the guest has, and ends with the process.
+    /// A thread reads it, if it is no regular file, when the guest first wants input. It may have read up to 64 KiB
+    /// more than the guest has, and ends with the process.
     pub fn inherit() -> Self {
         let terminal = io::stdin().is_terminal();
         #[cfg(unix)]
@@ -165,7 +165,7 @@ impl Debug for Input {
     }
 }
 
-/// How a thread that reads is asked, and how it answers.
+/// How a thread that reads is asked, and how it answers: with what it read at once, nothing at the end.
 type Reader = (Sender<()>, Receiver<io::Result<Vec<u8>>>);
 
 /// Input that a thread reads when it is asked to.
@@ -178,9 +178,6 @@ struct Waiting {
     /// The last piece and how much of it was read. None is behind it if the piece is empty: the end, for now.
     piece: Option<io::Result<(Vec<u8>, usize)>>,
 }
-
-/// What a thread read at once; nothing at the end.
-type Piece = io::Result<Vec<u8>>;
 
 /// The most that is read ahead.
 const PIECE: usize = 64 << 10;
@@ -395,7 +392,7 @@ impl<W: Write> Write for Flushed<W> {
 /// let wasi = WasiCtx::builder().arg("prog").stdout(out.clone()).stderr(out.clone()).build()?;
 /// // … run a guest with it, then:
 /// assert_eq!(out.text(), "");
-/// # jitless::Result::Ok(())
+/// # Ok::<(), jitless::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Capture(Arc<Mutex<Kept>>);

@@ -1,7 +1,7 @@
 //! Calls and the stack: where it ends, what a frame may touch, and values that move while others stay.
 //!
-//! Invariant: whether a call fits is decided before anything of it is written, and nothing after a call that does not fit
-//! is executed.
+//! Invariant: whether a call fits is decided before anything of it is written, and nothing after a call that does not
+//! fit is executed.
 
 use std::fmt::Write;
 
@@ -13,8 +13,8 @@ rows! {
     c1_endless_recursion c2_endless_recursion_through_the_host c3_arguments_when_the_stack_is_full
     c4_nothing_after_an_exhausted_call c5_endless_tail_calls c6_tail_calls_across_instances c7_tail_calls_of_the_host
     c8_tail_calls_to_larger_frames c9_a_thousand_values c10_blocks_of_a_thousand_values c11_parallel_copies
-    c12_locals_overwritten_while_on_the_stack c13_a_thousand_operands_across_a_loop c14_far_branches
-    c15_many_constants c16_return_out_of_blocks c17_a_trap_deep_down c18_a_million_traps c19_limits_of_the_stack
+    c12_locals_overwritten_while_on_the_stack c13_a_thousand_operands_across_a_loop c14_far_branches c15_many_constants
+    c16_return_out_of_blocks c17_a_trap_deep_down c18_a_million_traps c19_limits_of_the_stack
     c20_wrong_results_of_the_host c21_sixty_thousand_operands c23_wide_indirect_calls c24_traps_in_nested_entries
 }
 
@@ -31,7 +31,8 @@ fn c1_endless_recursion(cx: &Cx) {
         r#"(module (global $depth (export "depth") (mut i32) (i32.const 0))
             (func $f (export "f") (call $f))
             (func $g (export "g") (param i32) (result i32)
-                (global.set $depth (local.get 0)) (i32.add (call $g (i32.add (local.get 0) (i32.const 1))) (i32.const 1))))"#,
+                (global.set $depth (local.get 0)) (i32.add (call $g (i32.add (local.get 0) (i32.const 1)))
+                (i32.const 1))))"#,
     );
     cx.within(ms(100), || guest.traps("f", &[], FULL));
     guest.traps("g", &vals![1], FULL);
@@ -68,7 +69,8 @@ fn c2_endless_recursion_through_the_host(cx: &Cx) {
     // The guest's own depth is counted apart.
     let mut deep = cx.guest(
         r#"(module (func $f (export "f") (param i32) (result i32)
-            (if (result i32) (local.get 0) (then (call $f (i32.sub (local.get 0) (i32.const 1)))) (else (i32.const 5)))))"#,
+            (if (result i32) (local.get 0) (then (call $f (i32.sub (local.get 0) (i32.const 1)))) (else
+            (i32.const 5)))))"#,
     );
     deep.gives("f", &vals![1000], &vals![5]);
 }
@@ -171,7 +173,8 @@ fn c4_nothing_after_an_exhausted_call(cx: &Cx) {
     let after = jitless::Global::new(&mut world.store, ty, Val::I32(0)).unwrap();
     world.linker.define(&world.store, "h", "after", after).unwrap();
     let error = world.try_add(
-        "(module (import \"h\" \"after\" (global $after (mut i32))) (func $f (call $f) (global.set $after (i32.const 1)))
+        "(module (import \"h\" \"after\" (global $after (mut i32))) (func $f (call $f) (global.set $after
+            (i32.const 1)))
             (start $f))",
     );
     assert_eq!(error.unwrap_err().trap(), Some(FULL));
@@ -264,14 +267,16 @@ fn c8_tail_calls_to_larger_frames(cx: &Cx) {
                 (func (export "once") (result i32) (local i32)
                     (local.set 0 (i32.const 100000)) (i32.add (local.get 0) (call $small)))
                 (func (export "often") (param i32) (result i32) (local i32)
-                    (global.set $left (local.get 0)) (local.set 1 (i32.const 100000)) (i32.add (local.get 1) (call $small)))
+                    (global.set $left (local.get 0)) (local.set 1 (i32.const 100000)) (i32.add (local.get 1)
+                    (call $small)))
                 (func $deep (param i32) (result i32) (local i32)
                     (local.set 1 (local.get 0))
                     (if (result i32) (local.get 0)
                         (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
                         (else (call $small)))
                     (i32.sub (local.get 1)) (i32.add (local.get 0)))
-                (func (export "deep") (param i32) (result i32) (global.set $left (i32.const 2)) (call $deep (local.get 0))))"#
+                (func (export "deep") (param i32) (result i32) (global.set $left (i32.const 2)) (call $deep
+                (local.get 0))))"#
         ))
     });
     let module = cx.accepts(&bytes);
@@ -370,7 +375,8 @@ fn c10_blocks_of_a_thousand_values(cx: &Cx) {
     write!(
         text,
         "(func (export \"again\") (param {list}) (result {list}) (local i32) {gets}
-            (loop (type $t) (br_if 0 (i32.lt_u (local.tee 1000 (i32.add (local.get 1000) (i32.const 1))) (i32.const 10)))))"
+            (loop (type $t) (br_if 0 (i32.lt_u (local.tee 1000 (i32.add (local.get 1000) (i32.const 1)))
+            (i32.const 10)))))"
     )
     .unwrap();
     text.push(')');
@@ -386,7 +392,8 @@ fn c10_blocks_of_a_thousand_values(cx: &Cx) {
 
 fn c11_parallel_copies(cx: &Cx) {
     let mut guest = cx.guest(
-        r#"(module (type $2 (func (param i32 i32) (result i32 i32))) (type $3 (func (param i32 i32 i32) (result i32 i32 i32)))
+        r#"(module (type $2 (func (param i32 i32) (result i32 i32))) (type $3 (func (param i32 i32 i32)
+            (result i32 i32 i32)))
             (func (export "swap") (type $2) local.get 1 local.get 0)
             (func (export "br") (type $2) (block (result i32 i32) (local.get 1) (local.get 0) (br 0)))
             (func (export "br_if") (type $2) (block (result i32 i32)
@@ -462,11 +469,14 @@ fn c12_locals_overwritten_while_on_the_stack(cx: &Cx) {
                 local.get 0 i32.add)
             (func (export "tee") (param i32) (result i32) (i32.add (local.get 0) (local.tee 0 (i32.const 9))))
             (func (export "pending") (param i32) (result i32)
-                (i32.add (i32.mul (local.get 0) (i32.const 1)) (block (result i32) (local.set 0 (i32.const 9)) (local.get 0))))
+                (i32.add (i32.mul (local.get 0) (i32.const 1)) (block (result i32) (local.set 0 (i32.const 9))
+                (local.get 0))))
             (func (export "inner") (param i32) (result i32)
-                local.get 0 (block (block (br_if 1 (local.get 0))) (unreachable)) (local.set 0 (i32.const 9)) local.get 0 i32.add)
+                local.get 0 (block (block (br_if 1 (local.get 0))) (unreachable)) (local.set 0
+                    (i32.const 9)) local.get 0 i32.add)
             (func (export "deep") (param i32) (result i32)
-                local.get 0 (block (loop (if (local.get 0) (then (local.set 0 (i32.const 9)) (br 2))))) local.get 0 i32.add)
+                local.get 0 (block (loop (if (local.get 0) (then (local.set 0 (i32.const 9))
+                    (br 2))))) local.get 0 i32.add)
             (func (export "many") (param i32) (result i32) (local {locals})
                 {fill} {push} (block {set}) {add} local.get 5 i32.add)
             (func (export "many_loop") (param i32) (result i32) (local {locals})
@@ -559,7 +569,8 @@ fn c16_return_out_of_blocks(cx: &Cx) {
                     (local.set 1 (i32.add (local.get 1) (i32.sub (call $f) (i32.const 6))))
                     (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
                 (local.get 1) i32.add)
-            (func (export "operands") (result i32) (i32.add (i32.const 10) (i32.add (call $f) (i32.mul (call $f) (call $f))))))"#,
+            (func (export "operands") (result i32) (i32.add (i32.const 10) (i32.add (call $f) (i32.mul (call $f)
+            (call $f))))))"#,
     );
     guest.gives("f", &[], &vals![7]);
     let n = turns(1_000_000, 100_000) as i32;
@@ -572,7 +583,8 @@ fn c17_a_trap_deep_down(cx: &Cx) {
         r#"(module (func $deep (export "f") (param i32)
             (if (i32.eqz (local.get 0)) (then (unreachable))) (call $deep (i32.sub (local.get 0) (i32.const 1))) (nop))
             (func $tail (export "tail") (param i32)
-                (if (i32.eqz (local.get 0)) (then (unreachable))) (return_call $tail (i32.sub (local.get 0) (i32.const 1)))))"#,
+                (if (i32.eqz (local.get 0)) (then (unreachable))) (return_call $tail (i32.sub (local.get 0)
+                (i32.const 1)))))"#,
     );
     guest.traps("f", &vals![100_000], Trap::Unreachable);
     let error = cx.within(ms(10), || guest.traps("f", &vals![100_000], Trap::Unreachable));
@@ -663,9 +675,11 @@ fn c19_limits_of_the_stack(cx: &Cx) {
 
 fn c20_wrong_results_of_the_host(cx: &Cx) {
     let mut guest = cx.guest_with(
-        r#"(module (import "h" "wrong" (func $wrong (param i32) (result i32 i64))) (import "h" "more" (func $more (result i64 i64 i64)))
+        r#"(module (import "h" "wrong" (func $wrong (param i32) (result i32 i64))) (import "h" "more" (func $more
+            (result i64 i64 i64)))
             (func (export "wrong") (param i32) (result i32 i32 i64) (i32.const 5) (call $wrong (local.get 0)))
-            (func (export "more") (result i32 i64 i64 i64 i32) (local i32) (local.set 0 (i32.const 6)) (i32.const 5) (call $more) (local.get 0)))"#,
+            (func (export "more") (result i32 i64 i64 i64 i32) (local i32) (local.set 0 (i32.const 6)) (i32.const 5)
+            (call $more) (local.get 0)))"#,
         |store, linker| {
             let ty = FuncType::new(store.engine(), [ValType::I32], [ValType::I32, ValType::I64]);
             linker
@@ -742,10 +756,12 @@ fn c24_traps_in_nested_entries(cx: &Cx) {
             (func $deep (param i32) (result i32)
                 (if (result i32) (local.get 0) (then (call $deep (i32.sub (local.get 0) (i32.const 1))))
                     (else (i32.div_s (i32.const 1) (i32.const 0)))))
-            (func (export "f") (param i32) (result i32) (local i64) (local.set 1 (i64.const 5)) (call $deep (local.get 0)))
+            (func (export "f") (param i32) (result i32) (local i64) (local.set 1 (i64.const 5)) (call $deep
+            (local.get 0)))
             (func (export "g") (param i32) (result i32) (local i32 i32)
                 (local.set 1 (i32.const 1000)) (local.set 2 (i32.const 20))
-                (i32.add (local.get 1) (i32.add (call $try (local.get 0)) (i32.add (local.get 2) (call $try (local.get 0)))))))"#,
+                (i32.add (local.get 1) (i32.add (call $try (local.get 0)) (i32.add (local.get 2) (call $try
+                (local.get 0)))))))"#,
         |_, linker| {
             linker
                 .func_wrap("h", "try", |mut caller: Caller<'_, ()>, depth: i32| {

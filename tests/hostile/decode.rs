@@ -509,7 +509,7 @@ fn d38_operators_after_the_end(cx: &Cx) {
 
 /// With feature `wat` text is taken too, and is as hostile.
 #[cfg(feature = "wat")]
-mod text {
+pub(crate) mod text {
     use jitless::ErrorKind::*;
 
     use crate::harness::*;

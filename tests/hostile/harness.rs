@@ -1,8 +1,8 @@
-//! What holds for every row: no panic, little native stack, little time, little heap, nothing left behind, an engine and a
-//! store that go on working, and the same outcome again.
+//! What holds for every row: no panic, little native stack, little time, little heap, nothing left behind, an engine
+//! and a store that go on working, and the same outcome again.
 //!
-//! Idea: a row is a function of a [`Cx`], which is the only way it loads and runs anything. It runs twice, each time in a
-//! thread of its own with a small stack: as configured by default, and bounced and translated eagerly. What it notes
+//! Idea: a row is a function of a [`Cx`], which is the only way it loads and runs anything. It runs twice, each time in
+//! a thread of its own with a small stack: as configured by default, and bounced and translated eagerly. What it notes
 //! (outcomes, fuel, bytes of memories) has to be the same both times.
 //!
 //! Invariant: a row that returns has been measured; no bound depends on the row to ask for it.

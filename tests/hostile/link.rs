@@ -10,18 +10,19 @@ use std::time::Instant;
 use jitless::{
     Caller, Compilation, Engine, Error, ErrorKind, ErrorKind::*, Extern, Func, FuncType, Global, GlobalType, Instance,
     Linker, Memory, MemoryType, Module, Mutability, Ref, RefType, ResourceLimiter, ResumableCall, Store,
-    StoreLimitsBuilder, Table, TableType, Trap, TypedResumableCall, Val, ValType,
+    StoreLimitsBuilder, Table, TableType, TypedResumableCall, Val, ValType,
 };
 
 use crate::harness::*;
 
 rows! {
-    l1_imports_that_do_not_fit l2_imports_of_what_has_grown l3_starts_that_fail l4_a_function_that_escapes_a_failed_start
-    l5_a_hundred_huge_memories l6_failure_at_each_step l7_a_host_that_loads_another_module l8_a_host_that_re_enters
-    l9_things_of_another_engine l10_drops_in_any_order l11_an_error_of_the_host_from_deep_down l12_a_host_that_panics
-    l13_calls_with_wrong_arguments l14_globals_set_by_the_host l15_a_million_imports l16_errors_with_hostile_names
-    l17_export_names l18_eight_threads l19_stop_handles l20_limiters_of_all_sorts l21_resumable_calls
-    l22_bytes_changed_after_loading l23_debug_of_everything
+    l1_imports_that_do_not_fit l2_imports_of_what_has_grown l3_starts_that_fail
+    l4_a_function_that_escapes_a_failed_start l5_a_hundred_huge_memories l6_failure_at_each_step
+    l7_a_host_that_loads_another_module l8_a_host_that_re_enters l9_things_of_another_engine l10_drops_in_any_order
+    l11_an_error_of_the_host_from_deep_down l12_a_host_that_panics l13_calls_with_wrong_arguments
+    l14_globals_set_by_the_host l15_a_million_imports l16_errors_with_hostile_names l17_export_names l18_eight_threads
+    l19_stop_handles l20_limiters_of_all_sorts l21_resumable_calls l22_bytes_changed_after_loading
+    l23_debug_of_everything
 }
 
 fn l1_imports_that_do_not_fit(cx: &Cx) {
@@ -31,7 +32,8 @@ fn l1_imports_that_do_not_fit(cx: &Cx) {
         r#"(module (func (export "f") (param i32)) (memory (export "m") 2 5) (memory (export "open") 2)
             (table (export "t") 2 5 funcref) (table (export "x") 2 externref)
             (global (export "var") (mut i32) (i32.const 0)) (global (export "const") i32 (i32.const 0))
-            (global (export "ref") (mut funcref) (ref.null func)) (global (export "cref") externref (ref.null extern)))"#,
+            (global (export "ref") (mut funcref) (ref.null func)) (global (export "cref") externref
+            (ref.null extern)))"#,
     );
     for (import, wanted, found) in [
         ("\"m\" \"none\" (func)", "(func)", None),
@@ -78,7 +80,8 @@ fn l1_imports_that_do_not_fit(cx: &Cx) {
         world.try_add(&format!("(module (import {import}))")).expect(import);
     }
     // All at once, in the module's order.
-    let text = "(module (import \"m\" \"a\" (func)) (import \"m\" \"f\" (func (param i32))) (import \"m\" \"f\" (func)) (import \"o\" \"b\" (memory 1)))";
+    let text = "(module (import \"m\" \"a\" (func)) (import \"m\" \"f\" (func (param i32))) (import \"m\" \"f\"
+        (func)) (import \"o\" \"b\" (memory 1)))";
     let error = world.try_add(text).unwrap_err();
     let names: Vec<_> = error.import_errors().iter().map(|wrong| wrong.name.as_str()).collect();
     assert_eq!(names, ["a", "f", "b"], "{error:#}");
@@ -89,7 +92,8 @@ fn l2_imports_of_what_has_grown(cx: &Cx) {
     let a = world.add(
         "a",
         r#"(module (memory (export "m") 1 4) (table (export "t") 1 4 funcref)
-            (func (export "grow") (drop (memory.grow (i32.const 3))) (drop (table.grow (ref.null func) (i32.const 3)))))"#,
+            (func (export "grow") (drop (memory.grow (i32.const 3))) (drop (table.grow (ref.null func)
+            (i32.const 3)))))"#,
     );
     let imports = ["(module (import \"a\" \"m\" (memory 4 4)))", "(module (import \"a\" \"t\" (table 4 4 funcref)))"];
     for text in imports {
@@ -125,7 +129,8 @@ fn l3_starts_that_fail(cx: &Cx) {
             _ => {}
         }
         let error = world.try_add(&format!(
-            r#"(module (import "a" "m" (memory 1)) (import "a" "t" (table 4 funcref)) (import "a" "g" (global $g (mut i32)))
+            r#"(module (import "a" "m" (memory 1)) (import "a" "t" (table 4 funcref)) (import "a" "g" (global $g
+                (mut i32)))
                 (import "h" "exit" (func $exit)) (global $own (mut i32) (i32.const {}))
                 (func $f (result i32) (global.set $own (i32.add (global.get $own) (i32.const 1))) (global.get $own))
                 (func $start
@@ -268,7 +273,8 @@ fn l7_a_host_that_loads_another_module(cx: &Cx) {
     let mut guest = cx.guest_with(
         r#"(module (import "h" "eval" (func $eval (param i32) (result i32))) (memory 1)
             (func (export "f") (param i32) (result i32) (i32.store (i32.const 0) (i32.const 5))
-                (i32.add (call $eval (local.get 0)) (i32.add (i32.load (i32.const 0)) (call $eval (i32.const 100))))))"#,
+                (i32.add (call $eval (local.get 0)) (i32.add (i32.load (i32.const 0)) (call $eval
+                (i32.const 100))))))"#,
         |_, linker| {
             linker
                 .func_wrap("h", "eval", move |mut caller: Caller<'_, ()>, n: i32| {
@@ -378,7 +384,8 @@ fn l10_drops_in_any_order(cx: &Cx) {
             Module::new(
                 engine.as_ref().unwrap(),
                 wat(r#"(module (import "h" "f" (func $h (param i32) (result i32))) (memory (export "m") 1)
-                    (func (export "f") (param i32) (result i32) (i32.add (call $h (local.get 0)) (i32.load (i32.const 0)))))"#),
+                    (func (export "f") (param i32) (result i32) (i32.add (call $h (local.get 0)) (i32.load
+                    (i32.const 0)))))"#),
             )
             .unwrap(),
         );
@@ -474,7 +481,8 @@ fn l12_a_host_that_panics(cx: &Cx) {
             Ok(true)
         }
     }
-    let text = r#"(module (import "h" "panic" (func $panic)) (import "h" "nest" (func $nest)) (memory 1) (table 1 funcref)
+    let text = r#"(module (import "h" "panic" (func $panic)) (import "h" "nest" (func $nest)) (memory 1)
+        (table 1 funcref)
         (func (export "plain") (local i64) (local.set 0 (i64.const 1)) (call $panic))
         (func (export "nested") (call $nest))
         (func (export "memory") (result i32) (memory.grow (i32.const 1)))
@@ -542,7 +550,8 @@ fn l12_a_host_that_panics(cx: &Cx) {
 fn l13_calls_with_wrong_arguments(cx: &Cx) {
     let mut guest = cx.guest(
         r#"(module (global $ran (export "ran") (mut i32) (i32.const 0))
-            (func (export "f") (param i32 i64) (result i32 f32) (global.set $ran (i32.const 1)) (i32.const 0) (f32.const 0))
+            (func (export "f") (param i32 i64) (result i32 f32) (global.set $ran (i32.const 1)) (i32.const 0)
+            (f32.const 0))
             (func (export "r") (param funcref externref) (global.set $ran (i32.const 1))))"#,
     );
     let two = [Val::I32(0), Val::F32(0)];
@@ -742,7 +751,8 @@ fn l18_eight_threads(cx: &Cx) {
         );
     }
     let bytes = cx.wat(&format!(
-        "(module (memory (export \"m\") 1) {functions} (func $f50 (param i32) (result i32) (i32.store (i32.const 0) (local.get 0))
+        "(module (memory (export \"m\") 1) {functions} (func $f50 (param i32) (result i32) (i32.store (i32.const 0)
+            (local.get 0))
             (i32.load (i32.const 0))))"
     ));
     cx.may_take(ms(5000));
@@ -909,7 +919,8 @@ fn l21_resumable_calls(cx: &Cx) {
     let text = r#"(module (import "h" "half" (func $half (param i64) (result i64))) (memory (export "m") 1)
         (func $fib (param i64) (result i64)
             (if (result i64) (i64.lt_u (local.get 0) (i64.const 2)) (then (local.get 0))
-                (else (i64.add (call $fib (i64.sub (local.get 0) (i64.const 1))) (call $fib (i64.sub (local.get 0) (i64.const 2)))))))
+                (else (i64.add (call $fib (i64.sub (local.get 0) (i64.const 1))) (call $fib (i64.sub (local.get 0)
+                (i64.const 2)))))))
         (func (export "f") (param i64) (result i64)
             (i64.store (i32.const 0) (call $fib (local.get 0)))
             (i64.add (call $half (i64.load (i32.const 0))) (call $fib (i64.const 5)))))"#;
@@ -997,9 +1008,8 @@ fn l22_bytes_changed_after_loading(cx: &Cx) {
     let mut config = cx.mode.config();
     config.compilation(Compilation::Lazy);
     let engine = Engine::new(&config).unwrap();
-    let mut bytes = wat(
-        r#"(module (memory 1) (data (i32.const 0) "abc") (func (export "f") (result i32) (i32.load8_u (i32.const 1))))"#,
-    );
+    let mut bytes = wat(r#"(module (memory 1) (data (i32.const 0) "abc") (func (export "f") (result i32) (i32.load8_u
+            (i32.const 1))))"#);
     let module = Module::new(&engine, &bytes).unwrap();
     bytes.fill(0xFF);
     drop(bytes);
@@ -1019,7 +1029,8 @@ fn l23_debug_of_everything(cx: &Cx) {
     let evil = "\x1B[2J\n".repeat(1000);
     let escaped: String = evil.bytes().map(|byte| format!("\\{byte:02x}")).collect();
     let module = cx.accepts_wat(&format!(
-        r#"(module (import "{escaped}" "{escaped}" (func $h (param i32))) (memory (export "m") 1) (table (export "t") 1 funcref)
+        r#"(module (import "{escaped}" "{escaped}" (func $h (param i32))) (memory (export "m") 1) (table
+            (export "t") 1 funcref)
             (global (export "{escaped}") (mut i32) (i32.const 0))
             (func (export "f") (param i32) (call $h (local.get 0))))"#
     ));

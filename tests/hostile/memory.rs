@@ -11,10 +11,10 @@ use crate::harness::*;
 rows! {
     m1_addresses_do_not_wrap m2_the_last_bytes m3_no_pages m4_a_store_across_the_end m5_growth_by_the_guest
     m6_growth_by_the_host m7_growth_by_another_instance m8_deltas m9_growth_that_cannot_be m10_four_gibibytes
-    m11_overlapping_copies m12_one_memory_imported_twice m13_bulk_operations_of_nothing m14_bulk_operations_across_the_end
-    m15_segments_that_are_gone m16_active_data_at_the_end m17_the_second_segment_does_not_fit m22_folded_addresses
-    m23_growth_among_operands m24_fresh_stores_are_clean m25_a_hundred_memories m26_constant_addresses_in_another_memory
-    m27_access_by_the_host
+    m11_overlapping_copies m12_one_memory_imported_twice m13_bulk_operations_of_nothing
+    m14_bulk_operations_across_the_end m15_segments_that_are_gone m16_active_data_at_the_end
+    m17_the_second_segment_does_not_fit m22_folded_addresses m23_growth_among_operands m24_fresh_stores_are_clean
+    m25_a_hundred_memories m26_constant_addresses_in_another_memory m27_access_by_the_host
 }
 
 const OUT: Trap = Trap::MemoryOutOfBounds;
@@ -90,7 +90,8 @@ fn m2_the_last_bytes(cx: &Cx) {
                         (body(offset, "(local.get 0)"), body(offset, &format!("(i32.const {base})")));
                     write!(
                         text,
-                        "(func (export \"{export}\") (param i32) {from_param}) (func (export \"{export}.c\") {constant})"
+                        "(func (export \"{export}\") (param i32) {from_param}) (func
+                            (export \"{export}.c\") {constant})"
                     )
                     .unwrap();
                     calls.push((export, base, address == last));
@@ -154,7 +155,8 @@ fn m5_growth_by_the_guest(cx: &Cx) {
                 (drop (memory.grow (i32.const 1)))
                 (i32.load (i32.const 65536)) (i32.load (i32.const 131068)) (i32.load8_u (i32.const 65535)))
             (func (export "g") (result i32 i32 i32 i32) (local $last i32)
-                (local.set $last (i32.sub (i32.mul (i32.const 65536) (i32.add (memory.grow (i32.const 100)) (i32.const 100))) (i32.const 1)))
+                (local.set $last (i32.sub (i32.mul (i32.const 65536) (i32.add (memory.grow (i32.const 100))
+                (i32.const 100))) (i32.const 1)))
                 (i32.store8 (i32.const 0) (i32.add (i32.load8_u (i32.const 0)) (i32.const 1)))
                 (i32.store8 (i32.const 131071) (i32.const 7))
                 (i32.store8 (local.get $last) (i32.const 9))
@@ -497,7 +499,8 @@ fn m23_growth_among_operands(cx: &Cx) {
             (func (export "c") (result i32)
                 (i32.store (i32.mul (memory.size) (i32.const 65536)) (call $grows))
                 (i32.load (i32.mul (i32.sub (memory.size) (i32.const 1)) (i32.const 65536))))
-            (func (export "d") (result i32) (i32.add (i32.load (i32.const 0)) (i32.add (memory.size) (call $grows)))))"#,
+            (func (export "d") (result i32) (i32.add (i32.load (i32.const 0)) (i32.add (memory.size)
+            (call $grows)))))"#,
     );
     guest.gives("a", &[], &[]);
     let memory = guest.export("m").into_memory().unwrap();

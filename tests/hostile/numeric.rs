@@ -11,8 +11,8 @@ use crate::harness::*;
 
 rows! {
     n1_quotients_that_do_not_fit n2_remainders_of_the_least_number n3_division_by_a_constant_zero n4_shift_counts
-    n5_rotations n6_f32_to_i32 n7_f64_to_i32 n8_floats_to_i64 n9_saturating_conversions n10_integers_to_floats n11_nearest
-    n12_signalling_nans_become_quiet n13_min_and_max n14_sign_bits_of_nans n15_promote_and_demote
+    n5_rotations n6_f32_to_i32 n7_f64_to_i32 n8_floats_to_i64 n9_saturating_conversions n10_integers_to_floats
+    n11_nearest n12_signalling_nans_become_quiet n13_min_and_max n14_sign_bits_of_nans n15_promote_and_demote
     n16_a_signalling_nan_on_its_way n17_identities_that_are_none n18_negated_float_comparisons
     n19_constants_on_the_left_of_comparisons n20_subtractions_of_constants n21_dirty_upper_halves
     n22_every_producer_of_i32 n23_counting_and_extending n26_select_of_the_same n27_ref_is_null n28_subnormals
@@ -599,7 +599,8 @@ fn n19_constants_on_the_left_of_comparisons(cx: &Cx) {
                 let (x, c) = ("(local.get 0)".to_string(), format!("({ty}.const {constant})"));
                 write!(
                     text,
-                    "(func (export \"{ty}.{name}.{constant}\") (param {ty}) (result i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)
+                    "(func (export \"{ty}.{name}.{constant}\") (param {ty})
+                        (result i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)
                         {} {})",
                     ways(&c, &x),
                     ways(&x, &c)
@@ -642,7 +643,8 @@ fn n20_subtractions_of_constants(cx: &Cx) {
 fn n21_dirty_upper_halves(cx: &Cx) {
     let text = r#"(module
         (import "h" "see" (func $see (param i32) (result i64)))
-        (memory (export "m") 1) (data (i32.const 1) "\2a") (table $t 3 externref) (table $f 2 funcref) (elem (table $f) (i32.const 1) func $g)
+        (memory (export "m") 1) (data (i32.const 1) "\2a") (table $t 3 externref) (table $f 2 funcref) (elem
+        (table $f) (i32.const 1) func $g)
         (func $g (result i32) (i32.const 9))
         (func (export "extend") (param i64) (result i64) (i64.extend_i32_u (i32.wrap_i64 (local.get 0))))
         (func (export "load") (param i64) (result i32) (i32.load8_u (i32.wrap_i64 (local.get 0))))
@@ -737,7 +739,8 @@ fn n22_every_producer_of_i32(cx: &Cx) {
     for (name, producer, _) in producers {
         write!(
             text,
-            "(func (export \"{name}\") (result i64 i64 i64) (local $zero i64) (local $f f32) (local $r funcref) (local $x i32)
+            "(func (export \"{name}\") (result i64 i64 i64) (local $zero i64) (local $f f32) (local $r funcref)
+                (local $x i32)
                 (i64.extend_i32_u {producer})
                 (local.set $x {producer}) (i64.shr_u (i64.extend_i32_u (local.get $x)) (i64.const 0))
                 (i64.add (i64.const 0) (i64.extend_i32_u {producer})))"
@@ -833,7 +836,8 @@ fn n27_ref_is_null(cx: &Cx) {
                 (block (br_if 0 (i32.eqz (ref.is_null (local.get 0)))) (return (i32.const 0))) (i32.const 1))
             (func (export "both") (result i32 i32)
                 (block (result i32) (i32.const 1) (br_if 0 (i32.eqz (ref.is_null (ref.null func)))) drop (i32.const 0))
-                (block (result i32) (i32.const 1) (br_if 0 (i32.eqz (ref.is_null (ref.func $f)))) drop (i32.const 0))))"#,
+                (block (result i32) (i32.const 1) (br_if 0 (i32.eqz (ref.is_null (ref.func $f)))) drop
+                (i32.const 0))))"#,
     );
     guest.gives("null", &[], &vals![1, 1]);
     guest.gives("func", &[], &vals![0]);

@@ -47,8 +47,10 @@ fn t1_indirect_calls_that_fail(cx: &Cx) {
 
 fn t2_equal_types_at_different_indices(cx: &Cx) {
     let mut world = cx.world(());
-    let types = r#"(type (func)) (type (func (param i64))) (type (func (result f32))) (type $3 (func (param i32) (result i32)))
-        (type (func (param f64))) (type (func (result i64))) (type (func (param i32 i32))) (type $7 (func (param i32) (result i32)))"#;
+    let types = r#"(type (func)) (type (func (param i64))) (type (func (result f32))) (type $3 (func (param i32)
+        (result i32)))
+        (type (func (param f64))) (type (func (result i64))) (type (func (param i32 i32))) (type $7 (func (param i32)
+        (result i32)))"#;
     let a = world.add(
         "a",
         &format!(
@@ -148,7 +150,8 @@ fn t6_get_and_set_at_the_end(cx: &Cx) {
     guest.gives("get", &vals![8], &[Val::null_extern_ref()]);
 }
 
-const BULK: &str = r#"(module (table $t (export "t") 10 funcref) (elem $e funcref (ref.func $f) (ref.func $f) (ref.func $f))
+const BULK: &str = r#"(module (table $t (export "t") 10 funcref) (elem $e funcref (ref.func $f) (ref.func $f)
+    (ref.func $f))
     (func $f (export "f"))
     (func (export "fill") (param i32 i32) (table.fill $t (local.get 0) (ref.func $f) (local.get 1)))
     (func (export "copy") (param i32 i32 i32) (table.copy $t $t (local.get 0) (local.get 1) (local.get 2)))
@@ -262,7 +265,8 @@ fn t11_references_never_set(cx: &Cx) {
                 (ref.is_null (local.get 0)) (ref.is_null (local.get 1)) (ref.is_null (local.get 2))
                 (local.get 0) (local.get 1))
             (func $dirty (param i64 i64 externref) (result i64) (local i64 i64 i64 i64 funcref)
-                (local.set 3 (local.get 0)) (local.set 4 (local.get 1)) (local.set 5 (i64.const -1)) (local.set 6 (i64.const 1))
+                (local.set 3 (local.get 0)) (local.set 4 (local.get 1)) (local.set 5 (i64.const -1)) (local.set 6
+                (i64.const 1))
                 (local.set 7 (ref.func $private))
                 (i64.add (i64.add (local.get 3) (local.get 4)) (i64.add (local.get 5) (local.get 6))))
             (func (export "after") (param externref) (result i32 i32 i32 funcref externref) (local i32)
@@ -305,7 +309,8 @@ fn t13_the_second_segment_does_not_fit(cx: &Cx) {
             (func (export "call") (param i32) (result i32) (call_indirect (result i32) (local.get 0))))"#,
     );
     let error = world.try_add(
-        r#"(module (import "a" "t" (table 4 funcref)) (memory 1) (data (i32.const 0) "\07") (global $g (mut i32) (i32.const 30))
+        r#"(module (import "a" "t" (table 4 funcref)) (memory 1) (data (i32.const 0) "\07") (global $g (mut i32)
+            (i32.const 30))
             (func $f (result i32) (global.set $g (i32.add (global.get $g) (i32.const 1)))
                 (i32.add (i32.load (i32.const 0)) (global.get $g)))
             (elem (i32.const 1) $f) (elem (i32.const 4) $f) (elem (i32.const 0) $f))"#,
@@ -333,7 +338,8 @@ fn t14_element_offsets_at_the_end(cx: &Cx) {
         ("(i32.add (global.get 0) (i32.const 1))", "$f", true),
     ] {
         let result = world.try_add(&format!(
-            "(module (import \"h\" \"g\" (global i32)) (table 3 funcref) (func $f) (elem (offset {offset}) func {items}))"
+            "(module (import \"h\" \"g\" (global i32)) (table 3 funcref) (func $f) (elem
+                (offset {offset}) func {items}))"
         ));
         match (fits, result) {
             (true, result) => drop(result.expect("fits")),
@@ -528,7 +534,8 @@ fn t20_imports_of_a_grown_table(cx: &Cx) {
     let a = world.add(
         "a",
         r#"(module (table (export "t") 1 10 funcref) (memory (export "m") 1 10)
-            (func (export "grow") (drop (table.grow (ref.null func) (i32.const 4))) (drop (memory.grow (i32.const 4)))))"#,
+            (func (export "grow") (drop (table.grow (ref.null func) (i32.const 4))) (drop (memory.grow
+            (i32.const 4)))))"#,
     );
     let import = |n| {
         [
@@ -563,9 +570,11 @@ fn t21_segments_apply_each_time(cx: &Cx) {
         r#"(module (table (export "t") 2 funcref) (memory (export "m") 1)
             (func (export "call") (result i32) (call_indirect (result i32) (i32.const 0)))
             (func (export "byte") (result i32) (i32.load8_u (i32.const 0)))
-            (func (export "clear") (i32.store8 (i32.const 0) (i32.const 0)) (table.set (i32.const 0) (ref.null func))))"#,
+            (func (export "clear") (i32.store8 (i32.const 0) (i32.const 0)) (table.set (i32.const 0)
+            (ref.null func))))"#,
     );
-    let twice = r#"(module (import "a" "t" (table 2 funcref)) (import "a" "m" (memory 1)) (import "h" "count" (func $count))
+    let twice = r#"(module (import "a" "t" (table 2 funcref)) (import "a" "m" (memory 1)) (import "h" "count"
+        (func $count))
         (global $g (mut i32) (i32.const 0)) (elem (i32.const 0) $f) (data (i32.const 0) "\2a")
         (func $f (result i32) (global.set $g (i32.add (global.get $g) (i32.const 1))) (global.get $g))
         (start $count))"#;
@@ -633,9 +642,11 @@ fn t25_indirect_calls_through_another_table(cx: &Cx) {
             (func $grows (result i32) (drop (table.grow $b (ref.func $f) (i32.const 9))) (i32.const 5))
             (func (export "call") (param i32) (result i32) (call_indirect $b (type $t) (i32.const 1) (local.get 0)))
             (func (export "empty") (result i32) (call_indirect $empty (type $t) (i32.const 1) (i32.const 0)))
-            (func (export "grows") (result i32) (call_indirect $b (type $t) (call $grows) (i32.sub (table.size $b) (i32.const 1))))
+            (func (export "grows") (result i32) (call_indirect $b (type $t) (call $grows) (i32.sub (table.size $b)
+            (i32.const 1))))
             (func (export "index") (result i32) (call_indirect $b (type $t) (i32.const 2) (call $grows)))
-            (func (export "tail") (result i32) (return_call_indirect $b (type $t) (i32.const 3) (i32.add (call $grows) (call $grows)))))"#,
+            (func (export "tail") (result i32) (return_call_indirect $b (type $t) (i32.const 3) (i32.add
+            (call $grows) (call $grows)))))"#,
     );
     guest.traps("call", &vals![1], Trap::UndefinedElement);
     guest.traps("empty", &[], Trap::UndefinedElement);
