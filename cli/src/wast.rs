@@ -36,8 +36,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     };
     plan.engine()?;
     let mut options = Options::new(plan.config.clone());
-    options.dispatch = plan.dispatch;
-    options.compilation = plan.compilation;
+    options.dispatch = Some(plan.dispatch);
+    options.compilation = Some(plan.compilation);
     options.slices = args.slices;
     if let Some(time) = plan.timeout {
         options.time = time;
