@@ -2,8 +2,8 @@
 # icount.sh [COMMAND]: counts ten guests' short runs with tools/icount.sh and compares with icount.tsv (UPDATE=1 stores).
 # Skipped, with a line, without valgrind and for another compiler than the one that the counts were stored for.
 set -euo pipefail
+jitless=$(realpath "${1:-target/release/jitless}")
 cd "$(dirname "$0")"
-jitless=$(realpath "${1:-../target/release/jitless}")
 command -v valgrind >/dev/null || { echo "skipped: no valgrind"; exit 0; }
 compiler="# $(rustc --version), $(uname -m)"
 if [ -n "${UPDATE:-}" ]; then rm -f icount.tsv; fi
