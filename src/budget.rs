@@ -1,6 +1,12 @@
 //! The one hard budget of a store: all that a guest can make the host hold is charged here before it is allocated.
 //!
+//! Idea: the sum of bytes is an [`Account`] that the store shares with whoever holds something for its guests outside of
+//! it, files and captured output say; all else is the store's alone.
+//!
 //! Invariant: `used` is the sum of the charges that were not released, and never above the limit.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::error::{Error, Result};
 
@@ -137,6 +143,11 @@ pub trait ResourceLimiter {
 }
 
 impl StoreLimits {
+    /// See [`StoreLimitsBuilder::total_memory`].
+    pub fn total_memory(&self) -> u64 {
+        self.total_memory
+    }
+
     fn decide(&self, resource: Resource, limit: u64, desired: usize, maximum: Option<usize>) -> Result<bool> {
         let allowed = desired as u64 <= limit;
         // Beyond its own maximum a growth fails whatever the limits are, so that is no reason to end the call.
@@ -194,40 +205,129 @@ impl Resource {
     }
 }
 
-/// The account of a store.
-#[derive(Debug, Default)]
+/// The sum of the bytes that a store's guests make the host hold. Clones are the same account.
+///
+/// What a host function keeps for a guest outside of the store is charged here, so that one limit holds for all of it:
+///
+/// ```
+/// use jitless::{Engine, Store, StoreLimitsBuilder};
+///
+/// let mut store = Store::new(&Engine::default(), ());
+/// store.set_limits(StoreLimitsBuilder::new().total_memory(1 << 20).build());
+/// let account = store.account();
+/// account.charge(1000, "a mailbox")?;
+/// assert!(account.charge(1 << 20, "a mailbox").is_err());
+/// assert_eq!(store.memory_used(), 1000);
+/// account.release(1000);
+/// # Ok::<(), jitless::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Account(Arc<Sums>);
+
+#[derive(Debug)]
+struct Sums {
+    limit: AtomicU64,
+    used: AtomicU64,
+    peak: AtomicU64,
+}
+
+impl Account {
+    fn new(limit: u64) -> Self {
+        Self(Arc::new(Sums { limit: limit.into(), used: 0.into(), peak: 0.into() }))
+    }
+
+    /// Charges `bytes` before they are allocated; nothing is charged if they are too many.
+    ///
+    /// `what` asks for them, for the error: "a file".
+    pub fn charge(&self, bytes: u64, what: &'static str) -> Result<(), Error> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let limit = self.limit();
+        let within = |used: u64| Some(used.saturating_add(bytes)).filter(|&wanted| wanted <= limit);
+        match self.0.used.try_update(Relaxed, Relaxed, within) {
+            Ok(used) => {
+                self.0.peak.fetch_max(used + bytes, Relaxed);
+                Ok(())
+            }
+            Err(used) => Err(Error::budget(what, limit, used.saturating_add(bytes))),
+        }
+    }
+
+    /// Gives back bytes that were charged.
+    pub fn release(&self, bytes: u64) {
+        let down = |used: u64| {
+            debug_assert!(bytes <= used, "{bytes} bytes released, {used} charged");
+            Some(used.saturating_sub(bytes))
+        };
+        // It always has an answer.
+        let _ = self.0.used.try_update(Relaxed, Relaxed, down);
+    }
+
+    /// Bytes that are charged now.
+    pub fn used(&self) -> u64 {
+        self.0.used.load(Relaxed)
+    }
+
+    /// The most bytes that were ever charged at once.
+    pub fn peak(&self) -> u64 {
+        self.0.peak.load(Relaxed)
+    }
+
+    /// The most bytes that can be charged at once.
+    pub fn limit(&self) -> u64 {
+        self.0.limit.load(Relaxed)
+    }
+
+    /// Bytes that can still be charged.
+    pub fn left(&self) -> u64 {
+        self.limit().saturating_sub(self.used())
+    }
+}
+
+/// The account of a store, and what else is bounded.
+#[derive(Debug)]
 pub(crate) struct Budget {
     limits: StoreLimits,
-    used: u64,
-    peak: u64,
+    account: Account,
     instances: u64,
     tables: u64,
     memories: u64,
 }
 
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(StoreLimits::default())
+    }
+}
+
 impl Budget {
     pub(crate) fn new(limits: StoreLimits) -> Self {
-        Self { limits, ..Self::default() }
+        Self { limits, account: Account::new(limits.total_memory), instances: 0, tables: 0, memories: 0 }
     }
 
-    /// Bytes that are charged now.
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// See [`Account::used`].
     pub(crate) fn used(&self) -> u64 {
-        self.used
+        self.account.used()
     }
 
-    /// The most bytes that were ever charged at once.
+    /// See [`Account::peak`].
     pub(crate) fn peak(&self) -> u64 {
-        self.peak
+        self.account.peak()
     }
 
-    /// The most bytes that can be charged at once.
+    /// See [`Account::limit`].
     pub(crate) fn limit(&self) -> u64 {
-        self.limits.total_memory
+        self.account.limit()
     }
 
-    /// Bytes that can still be charged.
+    /// See [`Account::left`].
     pub(crate) fn left(&self) -> u64 {
-        self.limits.total_memory.saturating_sub(self.used)
+        self.account.left()
     }
 
     pub(crate) fn limits(&self) -> &StoreLimits {
@@ -237,6 +337,7 @@ impl Budget {
     /// Sets other limits. What is held already stays, even if it is more; it only cannot grow.
     pub(crate) fn set_limits(&mut self, limits: StoreLimits) {
         self.limits = limits;
+        self.account.0.limit.store(limits.total_memory, Relaxed);
     }
 
     /// Should an instruction that cannot grow end the call?
@@ -244,23 +345,14 @@ impl Budget {
         self.limits.trap_on_grow_failure
     }
 
-    /// Charges `bytes` before they are allocated; nothing is charged if they are too many.
-    ///
-    /// `what` asks for them: "a memory".
+    /// See [`Account::charge`].
     pub(crate) fn charge(&mut self, bytes: u64, what: &'static str) -> Result<(), Error> {
-        let wanted = self.used.saturating_add(bytes);
-        if wanted > self.limits.total_memory && bytes != 0 {
-            return Err(Error::budget(what, self.limits.total_memory, wanted));
-        }
-        self.used = wanted;
-        self.peak = self.peak.max(wanted);
-        Ok(())
+        self.account.charge(bytes, what)
     }
 
-    /// Gives back bytes that were charged.
+    /// See [`Account::release`].
     pub(crate) fn release(&mut self, bytes: u64) {
-        debug_assert!(bytes <= self.used, "{bytes} bytes released, {} charged", self.used);
-        self.used = self.used.saturating_sub(bytes);
+        self.account.release(bytes);
     }
 
     /// Is a size of one memory or table within its cap? [`Self::charge`] comes after.

@@ -94,7 +94,7 @@ mod api;
 pub mod wasi;
 
 pub use self::api::*;
-pub use self::budget::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+pub use self::budget::{Account, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use self::config::{Compilation, Config, Dispatch, ModuleLimits, Proposals};
 pub use self::error::{
     Backtrace, Cause, Error, ErrorKind, Frame, ImportError, Invalid, Place, Result, Trap, TrapDetail,

@@ -43,7 +43,9 @@ mod abi;
 mod args;
 mod calls;
 mod clock;
+mod errno;
 mod fd;
+pub mod fs;
 mod poll;
 mod proc;
 mod random;
@@ -51,8 +53,8 @@ mod stdio;
 
 use std::collections::HashMap;
 
-pub use self::abi::Errno;
 pub use self::clock::Clock;
+pub use self::errno::Errno;
 pub use self::random::Random;
 pub use self::stdio::{Capture, Input, Output};
 

@@ -12,6 +12,7 @@ use super::engine::Engine;
 use super::instance::{Extern, Instance};
 use super::memory::Memory;
 use super::store::{AsContext, AsContextMut, StoreContext, StoreContextMut};
+use crate::budget::Account;
 use crate::error::{Backtrace, Error, Result};
 
 /// The guest that calls a host function, and the store they are in.
@@ -110,6 +111,11 @@ impl<T> Caller<'_, T> {
     /// Charge before the work: `caller.charge(u64::from(len) / 64)?`.
     pub fn charge(&mut self, fuel: u64) -> Result<()> {
         self.store.0.inner.charge(fuel)
+    }
+
+    /// What the bytes are charged to that guests make the host hold; see [`Store::account`](crate::Store::account).
+    pub fn account(&self) -> &Account {
+        self.store.0.inner.budget.account()
     }
 
     /// Where the guest is: its calls, innermost first.

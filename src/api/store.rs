@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 
 use super::engine::Engine;
 use super::func::{DynHost, HostFunc};
-use crate::budget::{ResourceLimiter, StoreLimits};
+use crate::budget::{Account, ResourceLimiter, StoreLimits};
 use crate::error::{Error, Result};
 use crate::runtime::{Stop, StoreInner};
 
@@ -159,7 +159,13 @@ impl<T> Store<T> {
         self.whole.inner.budget.limits()
     }
 
-    /// The bytes that guests make the host hold now: memories, tables, globals, instances, stacks.
+    /// What the bytes are charged to that guests make the host hold: for what is held for them outside of the store.
+    pub fn account(&self) -> &Account {
+        self.whole.inner.budget.account()
+    }
+
+    /// The bytes that guests make the host hold now: memories, tables, globals, instances, stacks, and what is charged to
+    /// [`Self::account`].
     pub fn memory_used(&self) -> u64 {
         self.whole.inner.budget.used()
     }

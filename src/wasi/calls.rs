@@ -5,7 +5,8 @@
 
 use core::fmt::{self, Debug, Formatter};
 
-use super::abi::{Bytes, Errno, Fail, Outcome, Version};
+use super::abi::{Bytes, Fail, Outcome, Version};
+use super::errno::Errno;
 use super::{WasiCtx, args, clock, fd, poll, proc, random};
 use crate::{Caller, Linker, Result};
 

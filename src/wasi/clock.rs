@@ -6,8 +6,9 @@
 use core::time::Duration;
 use std::time::{Instant, SystemTime};
 
-use super::abi::{Errno, Outcome};
+use super::abi::Outcome;
 use super::calls::Call;
+use super::errno::Errno;
 
 /// The clocks that a guest sees, in nanoseconds.
 ///

@@ -4,8 +4,9 @@
 
 use std::io::IoSlice;
 
-use super::abi::{Errno, IOVEC, Iovecs, Outcome, fdflags, filetype, record, rights, total};
+use super::abi::{IOVEC, Iovecs, Outcome, fdflags, filetype, record, rights, total};
 use super::calls::Call;
+use super::errno::Errno;
 use super::stdio::{Input, Output, WAIT};
 
 /// What is open, by number.

@@ -13,9 +13,10 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::WasiCtx;
-use super::abi::{Bytes, Errno, Outcome, Version, record, u16_at, u32_at, u64_at};
+use super::abi::{Bytes, Outcome, Version, record, u16_at, u32_at, u64_at};
 use super::calls::Call;
 use super::clock::Id;
+use super::errno::Errno;
 
 /// Deadline and stop handle are looked at so often.
 const SLICE: Duration = Duration::from_micros(500);

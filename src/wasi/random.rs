@@ -2,8 +2,9 @@
 
 use core::fmt::{self, Debug, Formatter};
 
-use super::abi::{Errno, Outcome};
+use super::abi::Outcome;
 use super::calls::Call;
+use super::errno::Errno;
 
 /// Where a guest's random bytes come from.
 #[derive(Clone)]
