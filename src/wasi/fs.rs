@@ -216,5 +216,25 @@ pub trait File: Any + Debug + Send + Sync {
     }
 }
 
+/// What a guest did to a tree: a path, and what became of it. Paths are relative to the root and begin with no `/`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum Change {
+    /// It was not there before. What is in a new directory has changes of its own.
+    Added(String),
+    /// Its contents or times are others, or the kind of node that it is.
+    Changed(String),
+    /// It is gone, with all that was in it.
+    Removed(String),
+}
+
+impl Change {
+    /// Whose change it is.
+    pub fn path(&self) -> &str {
+        let (Self::Added(path) | Self::Changed(path) | Self::Removed(path)) = self;
+        path
+    }
+}
+
 /// The longest file, in bytes.
 pub const MAX_SIZE: u64 = i64::MAX as u64;
