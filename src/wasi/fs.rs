@@ -15,6 +15,8 @@
 //! # Invariant
 //! A file system only answers with an [`Errno`]; it never panics, whatever the names, offsets and sizes are.
 
+pub(super) mod resolve;
+
 use core::any::Any;
 use core::fmt::Debug;
 use core::ops::ControlFlow;
@@ -39,6 +41,21 @@ pub trait FileSystem: Any + Debug + Send + Sync {
     fn charge_to(&self, account: Arc<dyn Account>) -> Result {
         let _ = account;
         Ok(())
+    }
+}
+
+/// A file system that others have a hand on too.
+impl<F: FileSystem + ?Sized> FileSystem for Arc<F> {
+    fn root(&self) -> Result<Arc<dyn Node>> {
+        (**self).root()
+    }
+
+    fn read_only(&self) -> bool {
+        (**self).read_only()
+    }
+
+    fn charge_to(&self, account: Arc<dyn Account>) -> Result {
+        (**self).charge_to(account)
     }
 }
 
