@@ -15,11 +15,14 @@
 //! # Invariant
 //! A file system only answers with an [`Errno`]; it never panics, whatever the names, offsets and sizes are.
 
+mod mem;
+
 use core::any::Any;
 use core::fmt::Debug;
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
+pub use self::mem::{Change, Changed, Found, MemFs, MemFsBuilder, Used};
 pub use super::errno::Errno;
 
 /// What an operation on files comes to.
