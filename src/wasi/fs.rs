@@ -15,11 +15,16 @@
 //! # Invariant
 //! A file system only answers with an [`Errno`]; it never panics, whatever the names, offsets and sizes are.
 
+#[cfg(feature = "host-fs")]
+mod host;
+
 use core::any::Any;
 use core::fmt::Debug;
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
+#[cfg(feature = "host-fs")]
+pub use self::host::HostDir;
 pub use super::errno::Errno;
 
 /// What an operation on files comes to.
