@@ -8,6 +8,7 @@
 
 mod dump;
 mod entry;
+mod files;
 mod flags;
 mod input;
 mod inspect;

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "host-fs")]
 pub use self::host::HostDir;
-pub use self::mem::{Changed, Found, MemFs, MemFsBuilder, Used};
+pub use self::mem::{Found, MemFs, MemFsBuilder, Used};
 pub use super::errno::Errno;
 
 /// What an operation on files comes to.
@@ -245,9 +245,9 @@ pub trait File: Any + Debug + Send + Sync {
 pub enum Change {
     /// It was not there before. What is in a new directory has changes of its own.
     Added(String),
-    /// Its contents or times are others, or the kind of node that it is.
+    /// Its contents are others, or the kind of node that it is. Times do not matter.
     Changed(String),
-    /// It is gone, with all that was in it.
+    /// It is gone; what was in it has changes of its own.
     Removed(String),
 }
 

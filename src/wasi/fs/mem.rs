@@ -7,7 +7,7 @@
 
 mod content;
 mod dir;
-mod ledger;
+pub(super) mod ledger;
 mod node;
 mod table;
 mod trees;
@@ -20,14 +20,14 @@ use self::content::Content;
 use self::ledger::Ledger;
 use self::node::MemNode;
 use self::table::{Body, Id, ROOT, Table};
-use super::{Account, Errno, FileSystem, Kind, Node, Result, Stat};
+use super::{Account, Change, Errno, FileSystem, Kind, Node, Result, Stat};
 
 /// A file system in memory, with a quota: files, directories, hard and symbolic links, times.
 ///
 /// Clones are the same file system. The host uses it by paths, a guest as a [`FileSystem`].
 ///
 /// ```
-/// use jitless::wasi::fs::{Change, Changed, Errno, MemFs};
+/// use jitless::wasi::fs::{Change, Errno, MemFs};
 ///
 /// let template = MemFs::new();
 /// template.write("lib/greeting.txt", "hello")?;
@@ -40,13 +40,11 @@ use super::{Account, Errno, FileSystem, Kind, Node, Result, Stat};
 /// assert_eq!(template.read("lib/greeting.txt")?, b"hello");
 /// assert_eq!(fs.read("lib/greeting.txt"), Err(Errno::NoEnt));
 ///
-/// let changes = fs.diff(&template)?;
-/// let changes: Vec<_> = changes.iter().map(|change| (change.how, &*change.path)).collect();
-/// assert_eq!(changes, [
-///     (Changed::Removed, "lib"),
-///     (Changed::Removed, "lib/greeting.txt"),
-///     (Changed::Added, "out"),
-///     (Changed::Added, "out/report.txt"),
+/// assert_eq!(fs.diff(&template)?, [
+///     Change::Removed("lib".into()),
+///     Change::Removed("lib/greeting.txt".into()),
+///     Change::Added("out".into()),
+///     Change::Added("out/report.txt".into()),
 /// ]);
 /// # Ok::<(), Errno>(())
 /// ```
@@ -101,27 +99,6 @@ pub struct Found<'a> {
     pub path: &'a str,
     /// What is known of it.
     pub stat: Stat,
-}
-
-/// A difference between two trees.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[non_exhaustive]
-pub struct Change {
-    /// The path from the root, without a slash in front.
-    pub path: String,
-    /// What happened to it.
-    pub how: Changed,
-}
-
-/// What happened to a path.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Changed {
-    /// It is new.
-    Added,
-    /// It is another kind of node, or holds other bytes, or points to something else.
-    Modified,
-    /// It is gone.
-    Removed,
 }
 
 /// The text of paths that one list may have, in bytes: a deep tree has paths that are longer than all of its files.
@@ -243,17 +220,17 @@ impl MemFs {
         let old = before.0.lock().fork();
         let (mut changes, mut left) = (Vec::new(), Some(MAX_LIST));
         trees::walk([Some(&new), Some(&old)], |path, nodes| {
-            let how = match nodes {
+            let change = match nodes {
                 [Some((_, new)), Some((_, old))] if trees::same(new, old) => return ControlFlow::Continue(()),
-                [Some(_), Some(_)] => Changed::Modified,
-                [Some(_), None] => Changed::Added,
-                _ => Changed::Removed,
+                [Some(_), Some(_)] => Change::Changed,
+                [Some(_), None] => Change::Added,
+                _ => Change::Removed,
             };
             left = left.and_then(|left| left.checked_sub(path.len()));
             if left.is_none() {
                 return ControlFlow::Break(());
             }
-            changes.push(Change { path: path.into(), how });
+            changes.push(change(path.into()));
             ControlFlow::Continue(())
         });
         left.map(|_| changes).ok_or(Errno::NoMem)
