@@ -44,7 +44,8 @@
 //! One unit for each instruction but `block`, `loop`, `else`, `end` and `nop`, which are free. A call takes one more for
 //! each 16 locals that the callee declares. `memory.copy`, `memory.fill` and `memory.init` take one more for each 64 bytes,
 //! `table.copy`, `table.fill`, `table.init` and `table.grow` for each 8 elements, rounded down; that is charged after the
-//! bounds are checked and before anything is done. Functions of the host charge what they like ([`Caller::charge`]).
+//! bounds are checked and before anything is done. Instantiation takes for each segment what `memory.init` or `table.init`
+//! would, and nothing is made if there is less. Functions of the host charge what they like ([`Caller::charge`]).
 //!
 //! Instructions are charged for in groups that are always executed together, so when fuel runs out [`Store::fuel_used`]
 //! may be beyond what was set, by no more than such a group; the group is then executed when the call goes on
