@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use super::layers::{LOWER_ROOT, LowerId};
+use super::layers::LowerId;
 use super::table::{ROOT, Table};
 use crate::wasi::fs::mem::MAX_LIST;
 use crate::wasi::fs::mem::dir::Id;
@@ -30,7 +30,8 @@ struct Level {
 pub(super) fn diff(table: &mut Table) -> Result<Vec<Change>> {
     let (mut changes, mut left) = (Vec::new(), MAX_LIST);
     let mut path = String::new();
-    let mut levels = vec![level(table, 0, Some(ROOT), Some(table.layers.lower_root()?), Some(LOWER_ROOT))?];
+    let lower = table.layers.lower_root()?;
+    let mut levels = vec![level(table, 0, Some(ROOT), Some(lower), true)?];
     while let Some(Level { len, lower, in_place, names }) = levels.last_mut() {
         path.truncate(*len);
         let Some((name, id)) = names.next() else {
@@ -43,14 +44,12 @@ pub(super) fn diff(table: &mut Table) -> Result<Vec<Change>> {
         path.push_str(&name);
         let old = lower.as_ref().map(|dir| dir.lookup(&name));
         let old = old.filter(|old| !matches!(old, Err(Errno::NoEnt))).transpose()?;
-        let mut inner_place = None;
+        let mut still = false;
         if let Some(id) = id {
             let row = table.get(id)?;
-            if row.lower.as_ref().is_some_and(|(dir, lower_name)| Some(*dir) == *in_place && *lower_name == name) {
-                if !row.in_upper {
-                    continue;
-                }
-                inner_place = row.lower_dir;
+            still = row.lower.as_ref().is_some_and(|(dir, other)| Some(*dir) == *in_place && *other == name);
+            if still && !row.in_upper {
+                continue;
             }
         }
         let how = match (id, &old) {
@@ -66,7 +65,7 @@ pub(super) fn diff(table: &mut Table) -> Result<Vec<Change>> {
         let dir = id.filter(|&id| table.get(id).is_ok_and(|row| is_dir(row.kind)));
         let old = old.filter(|old| is_dir(old.kind()));
         if dir.is_some() || old.is_some() {
-            levels.push(level(table, path.len(), dir, old, inner_place)?);
+            levels.push(level(table, path.len(), dir, old, still)?);
         }
     }
     Ok(changes)
@@ -77,7 +76,7 @@ fn level(
     len: usize,
     dir: Option<Id>,
     lower: Option<Arc<dyn Node>>,
-    in_place: Option<LowerId>,
+    in_place: bool,
 ) -> Result<Level> {
     let mut names = BTreeMap::new();
     if let Some(lower) = &lower {
@@ -89,6 +88,7 @@ fn level(
     if let Some(dir) = dir {
         names.extend(table.dir(dir)?.after(0).map(|(_, name, id)| (name.clone(), Some(id))));
     }
+    let in_place = dir.filter(|_| in_place).and_then(|dir| table.get(dir).ok()?.lower_dir);
     let names: Vec<_> = names.into_iter().collect();
     Ok(Level { len, lower, in_place, names: names.into_iter() })
 }

@@ -127,7 +127,8 @@ impl Node for OverlayNode {
     }
 
     fn symlink(&self, name: &str, target: &str, now: u64) -> Result {
-        let made = self.pin.fs.lock().make((self.id(), name), Kind::Link, now, |upper| upper.symlink(name, target, now));
+        let made =
+            self.pin.fs.lock().make((self.id(), name), Kind::Link, now, |upper| upper.symlink(name, target, now));
         made.map(drop)
     }
 
@@ -157,7 +158,8 @@ impl Node for OverlayNode {
         let mut at_once = 4;
         loop {
             let mut table = self.pin.fs.lock();
-            let names: Vec<_> = table.dir(self.id())?.after(from).take(at_once).map(|(a, b, c)| (a, b.clone(), c)).collect();
+            let names: Vec<_> =
+                table.dir(self.id())?.after(from).take(at_once).map(|(a, b, c)| (a, b.clone(), c)).collect();
             let batch: Vec<_> =
                 names.into_iter().map(|(next, name, id)| Ok((next, name, table.number(id)?))).collect::<Result<_>>()?;
             drop(table);

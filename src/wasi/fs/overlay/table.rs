@@ -26,6 +26,9 @@ const MAX_NODES: u64 = 1_000_000;
 /// A name in a directory.
 pub(super) type Place = (Id, Arc<str>);
 
+/// Is it in the upper file system, and what is its number there?
+type Key = (bool, u64);
+
 /// One node.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -38,6 +41,8 @@ pub(super) struct Row {
     pub(super) more: Option<Box<BTreeSet<Place>>>,
     /// Is what counts in the upper file system?
     pub(super) in_upper: bool,
+    /// What it is in [`Table::known`].
+    key: Option<Key>,
     /// Where it is in the lower file system.
     pub(super) lower: Option<LowerPlace>,
     /// The lower directory that it is, once it was looked into.
@@ -68,8 +73,8 @@ pub(super) struct Table {
     pub(super) rows: Rows,
     pub(super) layers: Layers,
     pub(super) ledger: Ledger,
-    /// Nodes that are no directories, by what they are below: is it in the upper one, and which number has it there?
-    known: HashMap<(bool, u64), Id>,
+    /// Nodes that are no directories, by what they were when they were first seen.
+    known: HashMap<Key, Id>,
     /// The last time that was told.
     pub(super) now: u64,
 }
@@ -90,6 +95,7 @@ impl Row {
             place,
             more: None,
             in_upper: false,
+            key: None,
             lower: None,
             lower_dir: None,
             dir: None,
@@ -180,11 +186,10 @@ impl Rows {
         Ok(id)
     }
 
-    fn remove(&mut self, id: Id) {
-        if let Some(slot) = self.slots.get_mut(id as usize) {
-            *slot = None;
-            self.free.push(id);
-        }
+    fn remove(&mut self, id: Id) -> Option<Row> {
+        let row = self.slots.get_mut(id as usize)?.take()?;
+        self.free.push(id);
+        Some(row)
     }
 }
 
@@ -233,7 +238,12 @@ impl Table {
 
     fn free(&mut self, id: Id) {
         self.layers.forget_upper(id);
-        self.rows.remove(id);
+        if let Some(row) = self.rows.remove(id)
+            && let Some(key) = row.key
+            && self.known.get(&key) == Some(&id)
+        {
+            self.known.remove(&key);
+        }
         self.ledger.release_file(NODE);
     }
 
@@ -283,7 +293,8 @@ impl Table {
 
     /// Makes nodes of names, in the order of names. Nothing fails after the first change.
     fn fill(&mut self, id: Id, found: &BTreeMap<Arc<str>, Found>) -> Result {
-        let mut dir = Dir::with_room(id, found.len())?;
+        let above = self.get(id)?.place.as_ref().map_or(ROOT, |(above, _)| *above);
+        let mut dir = Dir::with_room(above, found.len())?;
         self.known.try_reserve(found.len())?;
         self.rows.reserve(found.len())?;
         let row = self.get(id)?;
@@ -307,6 +318,7 @@ impl Table {
                     // What is hidden by something else is not there, only directories are one.
                     let merged = lower.is_some_and(|(lower, _)| !row.in_upper || lower == kind && row.is_dir());
                     row.lower = lower_dir.filter(|_| merged).map(|dir| (dir, name.clone()));
+                    row.key = (kind != Kind::Dir).then_some(key);
                     let inner = self.rows.add(row)?;
                     if kind != Kind::Dir {
                         self.known.insert(key, inner);
@@ -433,14 +445,7 @@ impl Table {
         self.take_name(dir, name, id, now, |upper| upper.remove_dir(name, now))
     }
 
-    fn take_name(
-        &mut self,
-        dir: Id,
-        name: &str,
-        id: Id,
-        now: u64,
-        take: impl FnOnce(&dyn Node) -> Result,
-    ) -> Result {
+    fn take_name(&mut self, dir: Id, name: &str, id: Id, now: u64, take: impl FnOnce(&dyn Node) -> Result) -> Result {
         self.now = now;
         let upper = self.copy_dir(dir)?;
         if self.get(id)?.in_upper {
@@ -473,8 +478,8 @@ impl Table {
 
     pub(super) fn rename(&mut self, dir: Id, name: &str, to: Id, to_name: &str, now: u64) -> Result {
         self.now = now;
+        let target = self.dir(to)?.get(to_name);
         let id = self.lookup(dir, name)?;
-        let target = self.lookup(to, to_name);
         if self.get(to)?.is_gone() {
             return Err(Errno::NoEnt);
         }
@@ -485,8 +490,7 @@ impl Table {
         match target {
             Ok(target) if target == id => return Ok(()),
             Ok(target) => self.check_replace(dir, id, target)?,
-            Err(Errno::NoEnt) => self.dir(to)?.reserve()?,
-            Err(error) => return Err(error),
+            Err(_) => self.dir(to)?.reserve()?,
         }
         self.copy(id)?;
         let (from_upper, to_upper) = (self.copy_dir(dir)?, self.copy_dir(to)?);
@@ -509,6 +513,9 @@ impl Table {
         let row = self.get_mut(id)?;
         row.remove_name(&(dir, name.into()));
         row.add_name(place);
+        if let Some(moved) = &mut row.dir {
+            moved.parent = to;
+        }
         Ok(())
     }
 
