@@ -18,6 +18,7 @@
 #[cfg(feature = "host-fs")]
 mod host;
 mod mem;
+mod overlay;
 pub(super) mod resolve;
 
 use core::any::Any;
@@ -27,7 +28,8 @@ use std::sync::Arc;
 
 #[cfg(feature = "host-fs")]
 pub use self::host::HostDir;
-pub use self::mem::{Found, MemFs, MemFsBuilder, Used};
+pub use self::mem::{Change, Changed, Found, MemFs, MemFsBuilder, Used};
+pub use self::overlay::OverlayFs;
 pub use super::errno::Errno;
 
 /// What an operation on files comes to.
@@ -236,26 +238,6 @@ pub trait File: Any + Debug + Send + Sync {
     fn sync(&self, data: bool) -> Result {
         let _ = data;
         Ok(())
-    }
-}
-
-/// What a guest did to a tree: a path, and what became of it. Paths are relative to the root and begin with no `/`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[non_exhaustive]
-pub enum Change {
-    /// It was not there before. What is in a new directory has changes of its own.
-    Added(String),
-    /// Its contents are others, or the kind of node that it is. Times do not matter.
-    Changed(String),
-    /// It is gone; what was in it has changes of its own.
-    Removed(String),
-}
-
-impl Change {
-    /// Whose change it is.
-    pub fn path(&self) -> &str {
-        let (Self::Added(path) | Self::Changed(path) | Self::Removed(path)) = self;
-        path
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use jitless::wasi::fs::{Access, Entry, Errno, File, FileSystem, Kind, Node, Result, Times};
 
 /// What has been put aside, and where paths begin.
-pub struct Steps {
+pub(crate) struct Steps {
     root: Arc<dyn Node>,
     nodes: HashMap<String, Arc<dyn Node>>,
     files: HashMap<String, Arc<dyn File>>,
@@ -20,7 +20,7 @@ pub struct Steps {
 }
 
 /// All of a directory, in the order in which it is shown.
-pub fn names(dir: &dyn Node) -> Result<Vec<String>> {
+pub(crate) fn names(dir: &dyn Node) -> Result<Vec<String>> {
     let mut names = vec![];
     dir.read_dir(0, &mut |entry: Entry<'_>| {
         names.push(entry.name.to_owned());
@@ -30,7 +30,7 @@ pub fn names(dir: &dyn Node) -> Result<Vec<String>> {
 }
 
 /// All of a file.
-pub fn contents(file: &dyn File) -> Result<Vec<u8>> {
+pub(crate) fn contents(file: &dyn File) -> Result<Vec<u8>> {
     let mut bytes = vec![];
     let mut block = [0; 64 << 10];
     loop {
@@ -58,11 +58,11 @@ fn time(text: &str) -> Option<u64> {
 }
 
 impl Steps {
-    pub fn new(fs: &dyn FileSystem) -> Self {
+    pub(crate) fn new(fs: &dyn FileSystem) -> Self {
         Self { root: fs.root().unwrap(), nodes: HashMap::new(), files: HashMap::new(), now: 1_000_000_000 }
     }
 
-    pub fn node(&self, path: &str) -> Result<Arc<dyn Node>> {
+    pub(crate) fn node(&self, path: &str) -> Result<Arc<dyn Node>> {
         let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
         let mut node = match parts.next_if(|part| part.starts_with('@')) {
             Some(held) => self.nodes[&held[1..]].clone(),
@@ -91,7 +91,7 @@ impl Steps {
     }
 
     /// Does one step.
-    pub fn step(&mut self, step: &str) -> Result<String> {
+    pub(crate) fn step(&mut self, step: &str) -> Result<String> {
         self.now += 1_000_000_000;
         let now = self.now;
         let mut words: Vec<&str> = step.split(' ').collect();
@@ -108,25 +108,19 @@ impl Steps {
                 file.set_size(0, now)?;
                 Self::done(write(&*file, b, now).map(drop))
             }
-            "cat" => {
-                Ok(String::from_utf8_lossy(&contents(&*self.file(a, READ)?)?).replace('\0', "."))
-            }
+            "cat" => Ok(String::from_utf8_lossy(&contents(&*self.file(a, READ)?)?).replace('\0', ".")),
             "pread" => {
                 let mut bytes = vec![b'#'; c.parse().unwrap()];
                 let done = self.file(a, READ)?.read_at(b.parse().unwrap(), &mut bytes)?;
                 Ok(String::from_utf8_lossy(&bytes[..done]).replace('\0', "."))
             }
-            "pwrite" => {
-                Ok(self.file(a, WRITE)?.write_at(b.parse().unwrap(), c.as_bytes(), now)?.to_string())
-            }
+            "pwrite" => Ok(self.file(a, WRITE)?.write_at(b.parse().unwrap(), c.as_bytes(), now)?.to_string()),
             "append" => {
                 let (done, end) = self.file(a, WRITE)?.append(b.as_bytes(), now)?;
                 Ok(format!("{done} {end}"))
             }
             "size" => Self::done(self.file(a, WRITE)?.set_size(b.parse().unwrap(), now)),
-            "allocate" => {
-                Self::done(self.file(a, WRITE)?.allocate(b.parse().unwrap(), c.parse().unwrap(), now))
-            }
+            "allocate" => Self::done(self.file(a, WRITE)?.allocate(b.parse().unwrap(), c.parse().unwrap(), now)),
             "sync" => Self::done(self.file(a, READ)?.sync(false).and_then(|()| self.file(a, READ)?.sync(true))),
             "syncdir" => Self::done(self.node(a)?.sync()),
             "hold" => {
@@ -225,7 +219,7 @@ impl Steps {
     }
 
     /// Does all steps, and says which came to something else.
-    pub fn run(&mut self, what: &str, steps: &[(&str, &str)]) {
+    pub(crate) fn run(&mut self, what: &str, steps: &[(&str, &str)]) {
         let mut faults = vec![];
         for (step, expected) in steps {
             let found = self.step(step).unwrap_or_else(|errno: Errno| format!("{errno:?}"));
@@ -238,7 +232,7 @@ impl Steps {
 }
 
 /// What all file systems do that can be changed. They are empty before.
-pub const STEPS: &[(&str, &str)] = &[
+pub(crate) const STEPS: &[(&str, &str)] = &[
     // Files.
     ("cat f", "NoEnt"),
     ("make f 0123456789", "ok"),
@@ -412,3 +406,91 @@ pub const STEPS: &[(&str, &str)] = &[
     ("make ... x", "ok"),
     ("ls ", "... ..\\x C:\\x CON d file::$DATA k t ~ ä"),
 ];
+
+/// The steps from here on, if none of them uses what was put aside before.
+pub(crate) fn tail(start: usize) -> Option<&'static [(&'static str, &'static str)]> {
+    let steps = &STEPS[start..];
+    let mut known = vec![];
+    for (step, _) in steps {
+        let words: Vec<_> = step.split(' ').collect();
+        if ["hold", "open", "create"].contains(&words[0]) {
+            known.push(words[1]);
+        }
+        let used = words.iter().filter_map(|word| word.strip_prefix('@')?.split('/').next());
+        if used.into_iter().any(|used| !known.contains(&used)) {
+            return None;
+        }
+    }
+    Some(steps)
+}
+
+/// Everything of a tree: paths in order, what is there, and times.
+pub(crate) fn snapshot(fs: &dyn FileSystem) -> Vec<String> {
+    let mut all = vec![];
+    let mut dirs = vec![(String::new(), fs.root().unwrap())];
+    while let Some((path, dir)) = dirs.pop() {
+        for name in names(&*dir).unwrap() {
+            let node = dir.lookup(&name).unwrap();
+            let (stat, path) = (node.stat().unwrap(), format!("{path}/{name}"));
+            let what = match stat.kind {
+                Kind::File => format!("{} {:?}", stat.links, contents(&*node.open(READ).unwrap()).unwrap()),
+                Kind::Link => node.read_link().unwrap(),
+                _ => String::new(),
+            };
+            all.push(format!("{path} {:?} {} {} {what}", stat.kind, stat.accessed, stat.modified));
+            if stat.kind == Kind::Dir {
+                dirs.push((path, node));
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Random steps on few names, so that they meet.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end.max(1)
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len() as u64) as usize]
+    }
+
+    fn path(&mut self) -> String {
+        let depth = 1 + self.below(3);
+        (0..depth).map(|_| self.one(&["a", "b", "c", "d"])).collect::<Vec<_>>().join("/")
+    }
+
+    pub(crate) fn step(&mut self) -> String {
+        let (a, b) = (self.path(), self.path());
+        let (number, text) = (self.below(2000), self.one(&["x", "yy", "zzz"]).repeat(1 + self.below(50) as usize));
+        match self.below(24) {
+            0..3 => format!("make {a} {text}"),
+            3..6 => format!("mkdir {a}"),
+            6 => format!("put {a} {text}"),
+            7 => format!("pwrite {a} {number} {text}"),
+            8 => format!("append {a} {text}"),
+            9 => format!("size {a} {number}"),
+            10 => format!("symlink {b} {a}"),
+            11..13 => format!("link {a} {b}"),
+            13..15 => format!("rm {a}"),
+            15 => format!("rmdir {a}"),
+            16..20 => format!("mv {a} {b}"),
+            20 => format!("cat {a}"),
+            21 => format!("stat {a}"),
+            22 => format!("settimes {a} {number} {}", number / 2),
+            _ => format!("ls {a}"),
+        }
+    }
+}
+
+/// Does a step, and says what comes of it, errors too.
+pub(crate) fn told(steps: &mut Steps, step: &str) -> String {
+    steps.step(step).unwrap_or_else(|errno| format!("{errno:?}"))
+}

@@ -6,7 +6,7 @@
 //! Invariant: what the files are charged for is a sum over them, whatever their history.
 
 mod content;
-mod dir;
+pub(super) mod dir;
 pub(super) mod ledger;
 mod node;
 mod table;
@@ -20,14 +20,14 @@ use self::content::Content;
 use self::ledger::Ledger;
 use self::node::MemNode;
 use self::table::{Body, Id, ROOT, Table};
-use super::{Account, Change, Errno, FileSystem, Kind, Node, Result, Stat};
+use super::{Account, Errno, FileSystem, Kind, Node, Result, Stat};
 
 /// A file system in memory, with a quota: files, directories, hard and symbolic links, times.
 ///
 /// Clones are the same file system. The host uses it by paths, a guest as a [`FileSystem`].
 ///
 /// ```
-/// use jitless::wasi::fs::{Change, Errno, MemFs};
+/// use jitless::wasi::fs::{Change, Changed, Errno, MemFs};
 ///
 /// let template = MemFs::new();
 /// template.write("lib/greeting.txt", "hello")?;
@@ -40,11 +40,13 @@ use super::{Account, Change, Errno, FileSystem, Kind, Node, Result, Stat};
 /// assert_eq!(template.read("lib/greeting.txt")?, b"hello");
 /// assert_eq!(fs.read("lib/greeting.txt"), Err(Errno::NoEnt));
 ///
-/// assert_eq!(fs.diff(&template)?, [
-///     Change::Removed("lib".into()),
-///     Change::Removed("lib/greeting.txt".into()),
-///     Change::Added("out".into()),
-///     Change::Added("out/report.txt".into()),
+/// let changes = fs.diff(&template)?;
+/// let changes: Vec<_> = changes.iter().map(|change| (change.how, &*change.path)).collect();
+/// assert_eq!(changes, [
+///     (Changed::Removed, "lib"),
+///     (Changed::Removed, "lib/greeting.txt"),
+///     (Changed::Added, "out"),
+///     (Changed::Added, "out/report.txt"),
 /// ]);
 /// # Ok::<(), Errno>(())
 /// ```
@@ -101,8 +103,29 @@ pub struct Found<'a> {
     pub stat: Stat,
 }
 
+/// A difference between two trees.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub struct Change {
+    /// The path from the root, without a slash in front.
+    pub path: String,
+    /// What happened to it.
+    pub how: Changed,
+}
+
+/// What happened to a path.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Changed {
+    /// It is new.
+    Added,
+    /// It is another kind of node, or holds other bytes, or points to something else.
+    Modified,
+    /// It is gone.
+    Removed,
+}
+
 /// The text of paths that one list may have, in bytes: a deep tree has paths that are longer than all of its files.
-const MAX_LIST: usize = 256 << 20;
+pub(super) const MAX_LIST: usize = 256 << 20;
 
 impl Shared {
     /// A lock that was left by a panic is as good as any: changes are checked before they are made.
@@ -220,17 +243,17 @@ impl MemFs {
         let old = before.0.lock().fork();
         let (mut changes, mut left) = (Vec::new(), Some(MAX_LIST));
         trees::walk([Some(&new), Some(&old)], |path, nodes| {
-            let change = match nodes {
+            let how = match nodes {
                 [Some((_, new)), Some((_, old))] if trees::same(new, old) => return ControlFlow::Continue(()),
-                [Some(_), Some(_)] => Change::Changed,
-                [Some(_), None] => Change::Added,
-                _ => Change::Removed,
+                [Some(_), Some(_)] => Changed::Modified,
+                [Some(_), None] => Changed::Added,
+                _ => Changed::Removed,
             };
             left = left.and_then(|left| left.checked_sub(path.len()));
             if left.is_none() {
                 return ControlFlow::Break(());
             }
-            changes.push(change(path.into()));
+            changes.push(Change { path: path.into(), how });
             ControlFlow::Continue(())
         });
         left.map(|_| changes).ok_or(Errno::NoMem)
@@ -305,7 +328,7 @@ impl Debug for Shared {
 }
 
 /// The names of a path, from the root down.
-fn names(path: &str) -> Result<Vec<&str>> {
+pub(super) fn names(path: &str) -> Result<Vec<&str>> {
     let names = path.split('/').filter(|name| !matches!(*name, "" | "."));
     names.map(check_name).collect()
 }

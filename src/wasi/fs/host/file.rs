@@ -111,9 +111,11 @@ impl File for HostFile {
 
     fn allocate(&self, offset: u64, len: u64, _: u64) -> Result {
         self.writable()?;
+        if len == 0 {
+            return Err(Errno::Inval);
+        }
         let end = end(offset, len)?;
-        let promised = if len == 0 { Err(Errno::NotSup) } else { os::allocate(&self.file, offset, len).map_err(errno) };
-        match promised {
+        match os::allocate(&self.file, offset, len).map_err(errno) {
             // It is long enough at least.
             Err(Errno::NotSup) if end > self.data()?.len() => self.file.set_len(end).map_err(errno),
             Err(Errno::NotSup) => Ok(()),
