@@ -40,27 +40,40 @@
 //! environment, no input, and its output goes nowhere. Only clock and random bytes are the host's from the start.
 
 mod abi;
+mod account;
 mod args;
 mod calls;
 mod clock;
+mod dir;
 mod errno;
 mod fd;
 pub mod fs;
+mod io;
+mod path;
 mod poll;
 mod proc;
 mod random;
+mod rights;
+mod run;
+mod sock;
+mod stat;
 mod stdio;
+mod trace;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use self::clock::Clock;
 pub use self::errno::Errno;
 pub use self::random::Random;
+pub use self::run::{add_unknown_to_linker, initialize, run_command};
 pub use self::stdio::{Capture, Input, Output};
 
 use self::args::Texts;
 use self::fd::Descriptors;
-use crate::{Cause, Linker, Result};
+use self::fs::FileSystem;
+use self::trace::Trace;
+use crate::{Cause, Error, Linker, Result};
 
 /// What a guest has of the world.
 #[derive(Debug)]
@@ -70,12 +83,21 @@ pub struct WasiCtx {
     clock: Clock,
     random: Random,
     fds: Descriptors,
+    mounts: Vec<Arc<dyn FileSystem>>,
+    /// Are files and output charged to the guest's store already?
+    charged: bool,
+    trace: Option<Trace>,
 }
 
 impl WasiCtx {
     /// Makes one.
     pub fn builder() -> WasiCtxBuilder {
         WasiCtxBuilder::new()
+    }
+
+    /// The time for what a guest changes. It is no look at the clock.
+    fn now(&self) -> u64 {
+        self.clock.now(clock::Id::Realtime)
     }
 }
 
@@ -100,9 +122,19 @@ pub struct WasiCtxBuilder {
     stderr: Output,
     clock: Clock,
     random: Random,
+    mounts: Vec<Mount>,
+    max_files: Option<u32>,
+    trace: Option<Trace>,
 }
 
+/// A file system, where a guest finds it, and whether it may only read.
+#[derive(Debug)]
+struct Mount(Arc<str>, Arc<dyn FileSystem>, bool);
+
 impl WasiCtxBuilder {
+    /// As many descriptors may be open at once, if nothing else is said.
+    pub const MAX_FILES: u32 = 1024;
+
     /// A guest without anything but clock and random bytes.
     pub fn new() -> Self {
         Self::default()
@@ -182,18 +214,65 @@ impl WasiCtxBuilder {
         self
     }
 
+    /// Lets a guest see a file system as the directory `guest_path`, and change what is in it.
+    ///
+    /// The guest finds it as a descriptor that is open from the start: the first that is mounted has the number 3, and
+    /// so on. The path is told to the guest as it is; C libraries look for the longest that a path of theirs begins with.
+    ///
+    /// No path leads out of it, also not by links, whatever the file system is.
+    pub fn mount(&mut self, guest_path: impl AsRef<str>, fs: impl FileSystem) -> &mut Self {
+        let read_only = fs.read_only();
+        self.mounts.push(Mount(guest_path.as_ref().into(), Arc::new(fs), read_only));
+        self
+    }
+
+    /// As [`Self::mount`], but the guest can change nothing: whatever would is [`Errno::NotCapable`].
+    pub fn mount_read_only(&mut self, guest_path: impl AsRef<str>, fs: impl FileSystem) -> &mut Self {
+        self.mounts.push(Mount(guest_path.as_ref().into(), Arc::new(fs), true));
+        self
+    }
+
+    /// How many descriptors may be open at once, the standard streams and what is mounted included. One more is
+    /// [`Errno::MFile`]. Default: [`Self::MAX_FILES`].
+    pub fn max_files(&mut self, count: u32) -> &mut Self {
+        self.max_files = Some(count);
+        self
+    }
+
+    /// Has a line made of each call of the guest, when it is over: `path_open(3, 1, "a/b", …) = 0 → 4`.
+    pub fn trace(&mut self, line: impl FnMut(&str) + Send + 'static) -> &mut Self {
+        self.trace = Some(Trace(Box::new(line)));
+        self
+    }
+
+    /// Makes what the guest does depend on nothing but its input: the clock begins in 2001 and goes on by a millisecond
+    /// at each look, and random bytes come from `seed`. Not fit for secrets.
+    ///
+    /// File systems list their entries in the same order anyway, unless they are the host's.
+    pub fn deterministic(&mut self, seed: u64) -> &mut Self {
+        const START: u64 = 1_000_000_000_000_000_000;
+        self.clock(Clock::stepping(START, 1_000_000)).random(Random::seeded(seed))
+    }
+
     /// Makes the context. The builder is as new then.
     ///
-    /// An error if an argument or variable has a zero byte in it, a variable's name is empty or has a `=` in it, or if
+    /// An error if a file system has no root to show, and if an argument or variable has a zero byte in it, a variable's name is empty or has a `=` in it, or if
     /// there are more than 16 MiB of either.
     pub fn build(&mut self) -> Result<WasiCtx> {
-        let Self { args, env, stdin, stdout, stderr, clock, random } = core::mem::take(self);
+        let Self { args, env, stdin, stdout, stderr, clock, random, mounts, max_files, trace } = core::mem::take(self);
+        let mut fds = Descriptors::stdio(stdin, stdout, stderr, max_files.unwrap_or(Self::MAX_FILES));
+        for Mount(name, fs, read_only) in &mounts {
+            fds.preopen(name.clone(), fs.root().map_err(Error::new)?, *read_only);
+        }
         Ok(WasiCtx {
             args: Texts::new(&args, "bytes of arguments")?,
             env: Texts::new(last_of_each(env)?, "bytes of environment")?,
             clock,
             random,
-            fds: Descriptors::stdio(stdin, stdout, stderr),
+            fds,
+            mounts: mounts.into_iter().map(|Mount(_, fs, _)| fs).collect(),
+            charged: false,
+            trace,
         })
     }
 }

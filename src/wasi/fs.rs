@@ -15,6 +15,8 @@
 //! # Invariant
 //! A file system only answers with an [`Errno`]; it never panics, whatever the names, offsets and sizes are.
 
+pub(super) mod resolve;
+
 use core::any::Any;
 use core::fmt::Debug;
 use core::ops::ControlFlow;
@@ -39,6 +41,21 @@ pub trait FileSystem: Any + Debug + Send + Sync {
     fn charge_to(&self, account: Arc<dyn Account>) -> Result {
         let _ = account;
         Ok(())
+    }
+}
+
+/// A file system that others have a hand on too.
+impl<F: FileSystem + ?Sized> FileSystem for Arc<F> {
+    fn root(&self) -> Result<Arc<dyn Node>> {
+        (**self).root()
+    }
+
+    fn read_only(&self) -> bool {
+        (**self).read_only()
+    }
+
+    fn charge_to(&self, account: Arc<dyn Account>) -> Result {
+        (**self).charge_to(account)
     }
 }
 
@@ -213,6 +230,26 @@ pub trait File: Any + Debug + Send + Sync {
     fn sync(&self, data: bool) -> Result {
         let _ = data;
         Ok(())
+    }
+}
+
+/// What a guest did to a tree: a path, and what became of it. Paths are relative to the root and begin with no `/`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum Change {
+    /// It was not there before. What is in a new directory has changes of its own.
+    Added(String),
+    /// Its contents or times are others, or the kind of node that it is.
+    Changed(String),
+    /// It is gone, with all that was in it.
+    Removed(String),
+}
+
+impl Change {
+    /// Whose change it is.
+    pub fn path(&self) -> &str {
+        let (Self::Added(path) | Self::Changed(path) | Self::Removed(path)) = self;
+        path
     }
 }
 
