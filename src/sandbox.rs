@@ -47,7 +47,7 @@ pub use self::run::ExitStatus;
 pub use self::world::Guest;
 
 use self::world::{Payer, Streams};
-use crate::wasi::Capture;
+use crate::wasi::{self, Capture};
 use crate::{
     Caller, Engine, Error, ErrorKind, FuncType, Instance, IntoFunc, Linker, Module, StopHandle, Store,
     StoreLimitsBuilder, Val, ValType,
@@ -122,6 +122,10 @@ impl Sandbox {
         let linker = world::linker(&engine, &config).map_err(|error| init("wasi", error))?;
         let streams = Streams::new(config.output_limit);
         let payer = Payer::new(config.memory_limit);
+        for (_, fs) in config.wasi.mounts() {
+            let paid = fs.charge_to(payer.clone());
+            paid.map_err(|_| SandboxError::init("wasi", "has files beyond the memory limit"))?;
+        }
         world::guest(&config, &[], &streams).map_err(|error| init("env", error))?;
         let (stopper, past) = (Stopper::default(), Usage::default());
         let (libraries, module, live) = (Vec::new(), None, None);
@@ -234,7 +238,7 @@ impl Sandbox {
                 fuel: fuel.saturating_add(store.fuel_used()),
                 ..self.past
             },
-            None => Usage { memory_now: self.payer.held(), ..self.past },
+            None => Usage { memory_now: self.payer.held().saturating_add(self.streams.held()), ..self.past },
         }
     }
 
@@ -256,6 +260,16 @@ impl Sandbox {
     /// What the guest reads from its standard input, from its next instantiation on; each run reads it from the start.
     pub fn set_stdin(&mut self, bytes: impl Into<Vec<u8>>) {
         self.streams.stdin = bytes.into();
+    }
+
+    /// Sets how long each call may take from now on; see [`SandboxConfig::timeout`].
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.config.timeout = timeout;
+    }
+
+    /// Sets the fuel that each call has from now on; see [`SandboxConfig::fuel`].
+    pub fn set_fuel(&mut self, fuel: Option<u64>) {
+        self.config.fuel = fuel;
     }
 
     /// The guest's store and instance, for all that the rest of the crate can do with them: its memory, its globals.
@@ -357,7 +371,7 @@ impl Sandbox {
 
     fn instantiate(&mut self, start: Instant, args: &[String]) -> Result<Live> {
         let module = self.module.as_ref().ok_or_else(nothing)?;
-        let (log, wasi) = (&self.config.log, &self.config.wasi);
+        let (log, mode) = (&self.config.log, &self.config.wasi);
         self.streams.renew(self.config.output_limit);
         let mut store = Store::new(&self.engine, world::guest(&self.config, args, &self.streams)?);
         let limits = StoreLimitsBuilder::new().total_memory(self.config.memory_limit);
@@ -374,15 +388,15 @@ impl Sandbox {
             let mut linker = self.linker.clone();
             for (name, library) in &self.libraries {
                 log.tell(LogLevel::Debug, format_args!("instantiating library {}", name.escape_debug()));
-                linker.module(&mut store, name, library).map_err(|error| world::link_error(error, wasi))?;
+                linker.module(&mut store, name, library).map_err(|error| world::link_error(error, mode))?;
             }
             linked = linker;
             &linked
         };
         log.tell(LogLevel::Debug, format_args!("instantiating"));
-        let instance = linker.instantiate(&mut store, module).map_err(|error| world::link_error(error, wasi))?;
-        if instance.get_func(&store, "_initialize").is_some() {
-            instance.get_typed_func::<(), ()>(&store, "_initialize")?.call(&mut store, ())?;
+        let instance = linker.instantiate(&mut store, module).map_err(|error| world::link_error(error, mode))?;
+        if instance.get_export(&store, "_start").is_none() {
+            wasi::initialize(&mut store, &instance)?;
         }
         Ok(Live { store, instance })
     }

@@ -184,6 +184,16 @@ pub enum Wasi {
     Mounts(Vec<(String, Arc<dyn FileSystem>)>),
 }
 
+impl Wasi {
+    /// What is mounted where.
+    pub(super) fn mounts(&self) -> Vec<(&str, Arc<dyn FileSystem>)> {
+        match self {
+            Self::Disabled | Self::Stub => Vec::new(),
+            Self::Mounts(mounts) => mounts.iter().map(|(path, fs)| (path.as_str(), fs.clone())).collect(),
+        }
+    }
+}
+
 /// How much is told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum LogLevel {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::error::SandboxErrorKind;
 use super::{Result, Sandbox};
+use crate::wasi;
 
 /// How a program ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -47,17 +48,15 @@ impl Sandbox {
         let args: Vec<String> = args.into_iter().map(Into::into).collect();
         let start = Instant::now();
         self.reset();
-        let outcome = match self.live(start, &args) {
-            Ok(live) => live.typed::<(), ()>("_start").and_then(|main| Ok(main.call(&mut live.store, ())?)),
-            Err(error) => Err(error),
-        };
-        let outcome = match outcome {
-            Ok(()) => Ok(ExitStatus(0)),
-            Err(error) => match *error.kind() {
-                SandboxErrorKind::Exit(status) => Ok(ExitStatus(status)),
-                _ => Err(error),
-            },
-        };
-        self.left("run", start, outcome)
+        let ended = self.live(start, &args).and_then(|live| {
+            live.typed::<(), ()>("_start")?;
+            Ok(wasi::run_command(&mut live.store, &live.instance)?)
+        });
+        // A start function can end the program before `_start` is called.
+        let ended = ended.or_else(|error| match *error.kind() {
+            SandboxErrorKind::Exit(status) => Ok(status),
+            _ => Err(error),
+        });
+        self.left("run", start, ended).map(ExitStatus)
     }
 }

@@ -40,6 +40,11 @@ impl Streams {
     pub(super) fn renew(&mut self, limit: usize) {
         *self = Self { stdin: core::mem::take(&mut self.stdin), ..Self::new(limit) };
     }
+
+    /// The bytes that were written and are kept.
+    pub(super) fn held(&self) -> u64 {
+        self.stdout.len().saturating_add(self.stderr.len()) as u64
+    }
 }
 
 /// A linker with the calls that the mode gives.
@@ -84,6 +89,9 @@ pub(super) fn guest(config: &SandboxConfig, args: &[String], streams: &Streams) 
         .stderr(streams.stderr.clone())
         .clock(config.clock.clone())
         .random(config.random.clone());
+    for (path, fs) in config.wasi.mounts() {
+        builder.mount(path, fs);
+    }
     Ok(Guest { wasi: builder.build()? })
 }
 
