@@ -15,6 +15,7 @@
 //! # Invariant
 //! A file system only answers with an [`Errno`]; it never panics, whatever the names, offsets and sizes are.
 
+mod mem;
 pub(super) mod resolve;
 
 use core::any::Any;
@@ -22,6 +23,7 @@ use core::fmt::Debug;
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
+pub use self::mem::{Changed, Found, MemFs, MemFsBuilder, Used};
 pub use super::errno::Errno;
 
 /// What an operation on files comes to.
