@@ -47,6 +47,7 @@ pub use self::run::ExitStatus;
 pub use self::world::Guest;
 
 use self::world::{Payer, Streams};
+use crate::wasi::fs::MemFs;
 use crate::wasi::{self, Capture};
 use crate::{
     Caller, Engine, Error, ErrorKind, FuncType, Instance, IntoFunc, Linker, Module, StopHandle, Store,
@@ -101,7 +102,10 @@ impl Sandbox {
     const LEAST_MEMORY: u64 = 64 << 10;
 
     /// A sandbox with nothing in it.
-    pub fn new(config: SandboxConfig) -> Result<Self> {
+    pub fn new(mut config: SandboxConfig) -> Result<Self> {
+        if let Wasi::Memory(files) = &mut config.wasi {
+            *files = files.fork();
+        }
         if config.memory_limit < Self::LEAST_MEMORY {
             return Err(SandboxError::init("memory_limit", "is less than 64 KiB"));
         }
@@ -245,6 +249,22 @@ impl Sandbox {
     /// Stops the call that runs, from any thread.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// The guest's files, if they are in memory ([`Wasi::Memory`]): to look at, and to change between calls. They stay from
+    /// one guest to the next.
+    ///
+    /// ```
+    /// use jitless::{Sandbox, SandboxConfig};
+    ///
+    /// let sandbox = Sandbox::new(SandboxConfig::default())?;
+    /// let files = sandbox.files().expect("they are in memory");
+    /// files.write("app/main.py", "print('hello')")?;
+    /// assert_eq!(files.list("app")?, ["main.py"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn files(&self) -> Option<&MemFs> {
+        if let Wasi::Memory(files) = &self.config.wasi { Some(files) } else { None }
     }
 
     /// What the guest has written to its standard output since it was instantiated.

@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::Allocator;
-use crate::wasi::fs::FileSystem;
+use crate::wasi::fs::{FileSystem, MemFs};
 use crate::wasi::{Clock, Random};
 use crate::{Config, ModuleLimits};
 
@@ -46,7 +46,7 @@ impl Default for SandboxConfig {
             timeout: Some(Duration::from_secs(30)),
             fuel: None,
             output_limit: 16 << 20,
-            wasi: Wasi::Mounts(Vec::new()),
+            wasi: Wasi::default(),
             env: Vec::new(),
             clock: Clock::system(),
             random: Random::system(),
@@ -180,8 +180,19 @@ pub enum Wasi {
     Disabled,
     /// Every call answers "not supported" (`ENOSYS`); only exit works.
     Stub,
-    /// These file systems, each at a path of the guest.
+    /// Files in memory, at `/`. What is in the file system already is there for the guest; each sandbox works on a fork of
+    /// its own ([`Sandbox::files`](super::Sandbox::files)), so no two share what they write.
+    Memory(MemFs),
+    /// These file systems, each at a path of the guest: directories of the host, if one is among them, archives, layers.
+    /// Sandboxes with the same file system share it.
     Mounts(Vec<(String, Arc<dyn FileSystem>)>),
+}
+
+/// Files in memory, with nothing in them.
+impl Default for Wasi {
+    fn default() -> Self {
+        Self::Memory(MemFs::new())
+    }
 }
 
 impl Wasi {
@@ -189,6 +200,7 @@ impl Wasi {
     pub(super) fn mounts(&self) -> Vec<(&str, Arc<dyn FileSystem>)> {
         match self {
             Self::Disabled | Self::Stub => Vec::new(),
+            Self::Memory(files) => vec![("/", Arc::new(files.clone()))],
             Self::Mounts(mounts) => mounts.iter().map(|(path, fs)| (path.as_str(), fs.clone())).collect(),
         }
     }

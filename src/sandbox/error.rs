@@ -3,7 +3,7 @@
 //! Idea: the crate's own [`Error`] says everything about a guest; here it is sorted by what an embedder does next, and
 //! kept as the source, so nothing of it is lost.
 
-use core::fmt::Display;
+use core::fmt::{self, Debug, Display, Formatter};
 use core::time::Duration;
 
 use crate::{Backtrace, Cause, Error, ErrorKind, ImportError, Trap};
@@ -13,7 +13,7 @@ use crate::{Backtrace, Cause, Error, ErrorKind, ImportError, Trap};
 /// `{}` is one line. The crate's own error, with the operands of a trap and all imports that do not fit, is
 /// [`Self::error`], also as the [`source`](core::error::Error::source). After any of these errors the sandbox can be
 /// used as before.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{message}")]
 pub struct SandboxError {
     kind: SandboxErrorKind,
@@ -213,6 +213,17 @@ impl SandboxError {
     /// The crate's own error behind this one, if there is one.
     pub fn error(&self) -> Option<&Error> {
         self.source.as_ref()
+    }
+}
+
+/// The line, and where the guest was: it is what `unwrap` prints.
+impl Debug for SandboxError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match self.backtrace().filter(|backtrace| !backtrace.is_empty()) {
+            Some(backtrace) => write!(f, "\n{backtrace}"),
+            None => Ok(()),
+        }
     }
 }
 

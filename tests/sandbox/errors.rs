@@ -57,8 +57,8 @@ fn rows() -> Vec<Row> {
         row(
             "invalid",
             2,
-            Kind::Invalid { offset: Some(0x1c), function: Some(0), operator: Some("i32.add") },
-            "invalid module: function 0, offset 0x1c, at `i32.add`: type mismatch: expected i32, found nothing",
+            Kind::Invalid { offset: Some(0x17), function: Some(0), operator: Some("i32.add") },
+            "invalid module: function 0, offset 0x17, at `i32.add`: type mismatch: expected i32, found nothing",
             |sandbox| sandbox.load(&wasm("(module (func i32.add))")).unwrap_err(),
         ),
         row("malformed", 2, Kind::Invalid { offset: Some(0), function: None, operator: None }, "", |sandbox| {
@@ -96,7 +96,7 @@ fn rows() -> Vec<Row> {
             })
         },
         Row {
-            backtrace: &["fail", "host"],
+            backtrace: &["env.fail", "host"],
             ..row("host", 6, Kind::Host, "no luck", |sandbox| sandbox.call("host", &[]).unwrap_err())
         },
         row(
@@ -145,8 +145,8 @@ fn rows() -> Vec<Row> {
         row(
             "memory limit at the start",
             8,
-            Kind::MemoryLimit { limit: 128 << 20, wanted: 0, holder: "a memory" },
-            "budget exceeded by a memory: ",
+            Kind::MemoryLimit { limit: 128 << 20, wanted: 0, holder: "memories and tables" },
+            "budget exceeded by memories and tables: ",
             |sandbox| {
                 sandbox.load(&wasm("(module (memory 10000))")).unwrap();
                 sandbox.call("ok", &[]).unwrap_err()
@@ -228,9 +228,7 @@ fn rows() -> Vec<Row> {
         Row {
             config: |config| config.fuel(1000),
             backtrace: &["spin"],
-            ..row("out of fuel", 13, Kind::OutOfFuel, "out of fuel", |sandbox| {
-                sandbox.call("spin", &[]).unwrap_err()
-            })
+            ..row("out of fuel", 13, Kind::OutOfFuel, "out of fuel", |sandbox| sandbox.call("spin", &[]).unwrap_err())
         },
         Row {
             backtrace: &["spin"],
@@ -247,7 +245,7 @@ fn rows() -> Vec<Row> {
             })
         },
         Row {
-            backtrace: &["exit", "exit"],
+            backtrace: &["wasi_snapshot_preview1.proc_exit", "exit"],
             ..row("exit", 15, Kind::Exit(3), "exit with status 3", |sandbox| sandbox.call("exit", &[]).unwrap_err())
         },
     ]
@@ -312,7 +310,8 @@ fn options_that_cannot_be() {
 
 #[test]
 fn imports_that_are_not_there_are_all_named() {
-    let text = r#"(module (import "env" "a" (func)) (import "env" "fail" (func (param i32))) (import "lib" "m" (memory 1)))"#;
+    let text =
+        r#"(module (import "env" "a" (func)) (import "env" "fail" (func (param i32))) (import "lib" "m" (memory 1)))"#;
     let mut sandbox = sandbox(SandboxConfig::default(), text);
     sandbox.host_fn("env", "fail", || ()).unwrap();
     let error = sandbox.call("ok", &[]).unwrap_err();
