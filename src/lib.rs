@@ -92,6 +92,8 @@ pub(crate) mod exec;
 mod api;
 
 #[cfg(feature = "wasi")]
+pub mod sandbox;
+#[cfg(feature = "wasi")]
 pub mod wasi;
 
 pub use self::api::*;
@@ -100,6 +102,8 @@ pub use self::config::{Compilation, Config, Dispatch, ModuleLimits, Proposals};
 pub use self::error::{
     Backtrace, Cause, Error, ErrorKind, Frame, ImportError, Invalid, Place, Result, Trap, TrapDetail,
 };
+#[cfg(feature = "wasi")]
+pub use self::sandbox::{Sandbox, SandboxConfig, SandboxError, SandboxErrorKind};
 pub use self::types::{
     ExternKind, ExternType, FuncType, GlobalType, HeapType, Limits, MemoryType, Mutability, RefType, TableType, TypeId,
     ValType,
