@@ -47,7 +47,7 @@ fn all_that_file_systems_do_over_what_is_there() {
 /// system is what it was.
 #[test]
 fn overlays_are_as_files_in_memory() {
-    for seed in 1..6000 {
+    for seed in 1..600 {
         let mut random = Random(u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15));
         let before = MemFs::new();
         let mut steps = Steps::new(&before);
@@ -69,7 +69,7 @@ fn overlays_are_as_files_in_memory() {
         }
         let mut all = [Steps::new(&model), Steps::new(&both), Steps::new(&twice)];
         let mut log = vec![];
-        for _ in 0..120 {
+        for _ in 0..100 {
             let step = random.step();
             let [expected, found, found_twice] = all.each_mut().map(|steps| told(steps, &step));
             log.push(format!("{step}: {expected}"));
