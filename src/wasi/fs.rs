@@ -15,7 +15,10 @@
 //! # Invariant
 //! A file system only answers with an [`Errno`]; it never panics, whatever the names, offsets and sizes are.
 
+#[cfg(feature = "host-fs")]
+mod host;
 mod mem;
+mod overlay;
 pub(super) mod resolve;
 
 use core::any::Any;
@@ -23,7 +26,10 @@ use core::fmt::Debug;
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
-pub use self::mem::{Changed, Found, MemFs, MemFsBuilder, Used};
+#[cfg(feature = "host-fs")]
+pub use self::host::HostDir;
+pub use self::mem::{Change, Changed, Found, MemFs, MemFsBuilder, Used};
+pub use self::overlay::OverlayFs;
 pub use super::errno::Errno;
 
 /// What an operation on files comes to.
@@ -232,26 +238,6 @@ pub trait File: Any + Debug + Send + Sync {
     fn sync(&self, data: bool) -> Result {
         let _ = data;
         Ok(())
-    }
-}
-
-/// What a guest did to a tree: a path, and what became of it. Paths are relative to the root and begin with no `/`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[non_exhaustive]
-pub enum Change {
-    /// It was not there before. What is in a new directory has changes of its own.
-    Added(String),
-    /// Its contents or times are others, or the kind of node that it is.
-    Changed(String),
-    /// It is gone, with all that was in it.
-    Removed(String),
-}
-
-impl Change {
-    /// Whose change it is.
-    pub fn path(&self) -> &str {
-        let (Self::Added(path) | Self::Changed(path) | Self::Removed(path)) = self;
-        path
     }
 }
 

@@ -17,7 +17,7 @@ use super::ledger::{Ledger, NAME, NODE};
 use crate::wasi::fs::{Errno, Kind, MAX_SIZE, Result, Stat, Times};
 
 /// The place of a node in the table.
-pub(super) type Id = u32;
+pub(in crate::wasi::fs) type Id = u32;
 
 /// The longest target of a link, in bytes.
 const MAX_TARGET: usize = 64 << 10;
