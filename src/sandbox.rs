@@ -18,8 +18,8 @@
 //!
 //! # What holds
 //! * One limit counts everything that the guest makes the host hold ([`SandboxConfig::memory_limit`]): the module's bytes,
-//!   memories, tables, stacks, files in memory, captured output. Only the code that the module is translated to is not
-//!   counted; it is a few times as large as those parts of the module that run.
+//!   memories, tables, stacks, files in memory, captured output. What the module is translated to is not counted; it is a
+//!   few times as large as those parts of the module that run. Nor is loading a call: what bounds it is the module's size.
 //! * A call ends after its time ([`SandboxConfig::timeout`]), whatever it does, and when a [`Stopper`] says so.
 //! * A guest has nothing of the host's but clock and random bytes, if nothing is mounted ([`Wasi`]).
 //! * After any error the sandbox goes on: the guest's memory is as the guest left it, and [`Sandbox::reset`] makes it new.
@@ -234,14 +234,8 @@ impl Sandbox {
 
     /// What was used, since the sandbox was made.
     pub fn usage(&self) -> Usage {
-        let Usage { memory_peak, fuel, .. } = self.past;
         match &self.live {
-            Some(Live { store, .. }) => Usage {
-                memory_now: store.memory_used(),
-                memory_peak: memory_peak.max(store.memory_peak()),
-                fuel: fuel.saturating_add(store.fuel_used()),
-                ..self.past
-            },
+            Some(live) => self.past.with(&live.store),
             None => Usage { memory_now: self.payer.held().saturating_add(self.streams.held()), ..self.past },
         }
     }
@@ -383,21 +377,28 @@ impl Sandbox {
         if let Some(live) = &mut self.live {
             arm(&self.config, &mut live.store, start)?;
         } else {
-            let live = self.instantiate(start, args).inspect_err(|_| self.reset())?;
-            self.live = Some(live);
+            self.streams.renew(self.config.output_limit);
+            let mut store = Store::new(&self.engine, world::guest(&self.config, args, &self.streams)?);
+            let limits = StoreLimitsBuilder::new().total_memory(self.config.memory_limit);
+            store.set_limits(limits.trap_on_grow_failure(self.config.memory_limit_traps).build());
+            arm(&self.config, &mut store, start)?;
+            self.stopper.set(Some(store.stop_handle()));
+            match self.instantiate(&mut store) {
+                Ok(instance) => self.live = Some(Live { store, instance }),
+                Err(error) => {
+                    self.past = self.past.with(&store);
+                    drop(store);
+                    self.reset();
+                    return Err(error);
+                }
+            }
         }
         self.live.as_mut().ok_or_else(nothing)
     }
 
-    fn instantiate(&mut self, start: Instant, args: &[String]) -> Result<Live> {
+    fn instantiate(&self, store: &mut Store<Guest>) -> Result<Instance> {
         let module = self.module.as_ref().ok_or_else(nothing)?;
         let (log, mode) = (&self.config.log, &self.config.wasi);
-        self.streams.renew(self.config.output_limit);
-        let mut store = Store::new(&self.engine, world::guest(&self.config, args, &self.streams)?);
-        let limits = StoreLimitsBuilder::new().total_memory(self.config.memory_limit);
-        store.set_limits(limits.trap_on_grow_failure(self.config.memory_limit_traps).build());
-        arm(&self.config, &mut store, start)?;
-        self.stopper.set(Some(store.stop_handle()));
         self.payer.open(store.account())?;
         let sizes = self.libraries.iter().map(|(_, module)| module).chain([module]).map(|module| module.size() as u64);
         store.account().charge(sizes.fold(0, u64::saturating_add), "a module")?;
@@ -408,17 +409,29 @@ impl Sandbox {
             let mut linker = self.linker.clone();
             for (name, library) in &self.libraries {
                 log.tell(LogLevel::Debug, format_args!("instantiating library {}", name.escape_debug()));
-                linker.module(&mut store, name, library).map_err(|error| world::link_error(error, mode))?;
+                linker.module(&mut *store, name, library).map_err(|error| world::link_error(error, mode))?;
             }
             linked = linker;
             &linked
         };
         log.tell(LogLevel::Debug, format_args!("instantiating"));
-        let instance = linker.instantiate(&mut store, module).map_err(|error| world::link_error(error, mode))?;
-        if instance.get_export(&store, "_start").is_none() {
-            wasi::initialize(&mut store, &instance)?;
+        let instance = linker.instantiate(&mut *store, module).map_err(|error| world::link_error(error, mode))?;
+        if instance.get_export(&*store, "_start").is_none() {
+            wasi::initialize(store, &instance)?;
         }
-        Ok(Live { store, instance })
+        Ok(instance)
+    }
+}
+
+impl Usage {
+    /// With what a store has used.
+    fn with(self, store: &Store<Guest>) -> Self {
+        Self {
+            memory_now: store.memory_used(),
+            memory_peak: self.memory_peak.max(store.memory_peak()),
+            fuel: self.fuel.saturating_add(store.fuel_used()),
+            ..self
+        }
     }
 }
 

@@ -57,7 +57,7 @@ pub enum SandboxErrorKind {
         /// The instruction there, as `i32.add`.
         operator: Option<&'static str>,
     },
-    /// The module cannot be read, is too large, its imports are not there, or none is loaded.
+    /// The module cannot be read, is too large, lacks its imports or the memory that a call needs, or none is loaded.
     Load {
         /// All imports that do not fit, if that is why.
         imports: Vec<ImportError>,

@@ -316,7 +316,7 @@ pub(super) fn w63_quotas_to_the_last_unit(cx: &Cx) {
         assert_eq!(w.fs.used().bytes, w.fs.max_bytes());
         // The name is gone, and the file is still open.
         w.unlink(3, "b").unwrap();
-        assert_eq!((w.write(a, [1; 200]), w.write(a, [1])), (Ok(name as u32), Err(NoSpc)));
+        assert_eq!((w.pwrite(a, [1; 200], 0), w.pwrite(a, [1], name)), (Ok(name as u32), Err(NoSpc)));
         w.close(b).unwrap();
         w.unlink(3, "a").unwrap();
         w.close(a).unwrap();
