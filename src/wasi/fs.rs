@@ -15,6 +15,9 @@
 //! # Invariant
 //! A file system only answers with an [`Errno`]; it never panics, whatever the names, offsets and sizes are.
 
+#[cfg(feature = "archive")]
+mod archive;
+mod ledger;
 mod mem;
 
 use core::any::Any;
@@ -22,6 +25,8 @@ use core::fmt::Debug;
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
+#[cfg(feature = "archive")]
+pub use self::archive::{ArchiveError, Fault, TarFs, ZipFs};
 pub use self::mem::{Change, Changed, Found, MemFs, MemFsBuilder, Used};
 pub use super::errno::Errno;
 

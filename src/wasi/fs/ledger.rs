@@ -1,4 +1,4 @@
-//! What a file system in memory may hold, and what it does.
+//! What a file system may hold in memory, and what it does.
 //!
 //! Idea: all that grows is charged here before it grows; what is charged follows from the files alone (sizes, names,
 //! numbers), not from how they came to be, so it never drifts.
@@ -7,13 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::wasi::fs::{Account, Errno, Result};
-
-/// What a node costs besides what it holds.
-pub(super) const NODE: u64 = 256;
-
-/// What a name costs besides its letters.
-pub(super) const NAME: u64 = 128;
+use super::{Account, Errno, Result};
 
 #[derive(Debug)]
 pub(super) struct Ledger {
