@@ -23,8 +23,15 @@ use sha2::{Digest, Sha256};
 
 /// What a module may need; programs that need more do not run here.
 const FEATURES: &[&str] = &[
-    "bulk-memory", "extended-const", "multi-memory", "multi-value", "mutable-globals", "reference-types", "sat-float",
-    "sign-ext", "tail-call",
+    "bulk-memory",
+    "extended-const",
+    "multi-memory",
+    "multi-value",
+    "mutable-globals",
+    "reference-types",
+    "sat-float",
+    "sign-ext",
+    "tail-call",
 ];
 
 /// Programs that execute no more operators run twice.

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use jitless::wasi::WasiCtxBuilder;
-use jitless::wasi::fs::{HostDir, MemFs, OverlayFs, TarFs, ZipFs};
+use jitless::wasi::fs::{HostDir, MemFs, MemFsBuilder, OverlayFs, TarFs, ZipFs};
 use tempfile::NamedTempFile;
 
 use crate::flags;
@@ -137,17 +137,19 @@ impl Args {
             };
             let folder = open.map_err(|error| unusable("open", host, plain(&error)))?;
             match mode {
-                Mode::CopyOnWrite => wasi.mount(guest, OverlayFs::new(folder, self.memory())),
+                Mode::CopyOnWrite => wasi.mount(guest, OverlayFs::new(folder, self.memory().build())),
                 Mode::ReadOnly | Mode::ReadWrite => wasi.mount(guest, folder),
             };
         }
         let mut memories = Vec::new();
         for Memory { guest, tar } in self.memfs.iter().chain(&root) {
-            let fs = self.memory();
-            if let Some(tar) = tar {
-                let bytes = fs::read(tar).map_err(|error| unusable("read", tar, plain(&error)))?;
-                fs.unpack_tar(&bytes).map_err(|error| unusable("unpack", tar, error))?;
-            }
+            let fs = match tar {
+                None => self.memory().build(),
+                Some(tar) => {
+                    let bytes = fs::read(tar).map_err(|error| unusable("read", tar, plain(&error)))?;
+                    self.memory().from_tar(&bytes).map_err(|error| unusable("unpack", tar, error))?
+                }
+            };
             memories.push((guest, fs.clone()));
             wasi.mount(guest, fs);
         }
@@ -176,11 +178,11 @@ impl Args {
         Ok(saves)
     }
 
-    fn memory(&self) -> MemFs {
+    fn memory(&self) -> MemFsBuilder {
         let fs = MemFs::builder();
         match self.max_fs {
-            Some(bytes) => fs.max_bytes(bytes).build(),
-            None => fs.build(),
+            Some(bytes) => fs.max_bytes(bytes),
+            None => fs,
         }
     }
 }

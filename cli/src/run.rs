@@ -106,7 +106,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     };
     let (output, fate) = streams::stdout();
     let name = input::name(file);
-    let mut guest = Guest { args, plan, begin, name, fate, saves: Saves::default(), loaded: None, module: None, store: None };
+    let mut guest =
+        Guest { args, plan, begin, name, fate, saves: Saves::default(), loaded: None, module: None, store: None };
     let result = guest.run(file, guest_args, output);
     guest.finish(result)
 }
@@ -147,9 +148,9 @@ impl From<Failure> for End {
 impl Guest<'_> {
     /// The results, if an export was called.
     fn run(&mut self, file: &OsStr, guest_args: &[OsString], output: Output) -> Result<Vec<Val>, End> {
+        let wasi = self.wasi(file, guest_args, output)?;
         let (args, plan) = (self.args, &self.plan);
         let engine = plan.engine()?;
-        let wasi = self.wasi(file, guest_args, output)?;
         let module = self.module.insert(Module::new(&engine, input::module(file)?)?);
         self.loaded = Some(self.begin.elapsed());
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::content::Content;
 use super::dir::Dir;
-use super::ledger::{Ledger, NAME, NODE};
+use crate::wasi::fs::ledger::{Ledger, NAME, NODE};
 use crate::wasi::fs::{Errno, Kind, MAX_SIZE, Result, Stat, Times};
 
 /// The place of a node in the table.

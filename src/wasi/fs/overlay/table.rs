@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use super::copy::quietly;
 use super::layers::{LOWER_ROOT, Layers, LowerId, LowerPlace};
+use crate::wasi::fs::ledger::{Ledger, NAME, NODE};
 use crate::wasi::fs::mem::dir::{Dir, Id};
-use crate::wasi::fs::mem::ledger::{Ledger, NAME, NODE};
 use crate::wasi::fs::{Access, Errno, File, FileSystem, Kind, Node, Result, Stat, Times};
 
 /// The place of the root.
