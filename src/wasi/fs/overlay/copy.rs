@@ -95,7 +95,7 @@ impl Table {
         let now = self.now;
         let row = self.get(id)?;
         let (dir, name) = row.place.clone().ok_or(Errno::NoEnt)?;
-        let others: Vec<Place> = row.more.iter().flat_map(|more| more.iter().cloned()).collect();
+        let others: Vec<Place> = row.more.iter().cloned().collect();
         let dir = self.copy_dir(dir)?;
         let from = self.lower_node(id)?;
         let stat = self.stat(id, from.stat()?)?;

@@ -109,7 +109,7 @@ impl Layers {
     fn lower_dir(&mut self, id: LowerId) -> Result<Arc<dyn Node>> {
         let dirs = &self.lower_dirs;
         walk(&mut self.lower_recent, &*self.lower, id, |id| {
-            Ok((id != LOWER_ROOT).then(|| dirs.get(id as usize).cloned().ok_or(Errno::Stale)).transpose()?)
+            (id != LOWER_ROOT).then(|| dirs.get(id as usize).cloned().ok_or(Errno::Stale)).transpose()
         })
     }
 

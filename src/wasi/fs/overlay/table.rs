@@ -41,7 +41,7 @@ pub(super) struct Row {
     /// Has a lower file without a name here names in directories that nobody looked into?
     unseen: bool,
     /// Its other names.
-    pub(super) more: Option<Box<BTreeSet<Place>>>,
+    pub(super) more: BTreeSet<Place>,
     /// Is what counts in the upper file system?
     pub(super) in_upper: bool,
     /// What it is in [`Table::known`].
@@ -98,7 +98,7 @@ impl Row {
             pins: 0,
             place,
             unseen: false,
-            more: None,
+            more: BTreeSet::new(),
             in_upper: false,
             key: None,
             lower: None,
@@ -130,27 +130,20 @@ impl Row {
 
     /// How many names it has in the table.
     pub(super) fn names(&self) -> usize {
-        usize::from(self.place.is_some()) + self.more.as_ref().map_or(0, |more| more.len())
+        usize::from(self.place.is_some()) + self.more.len()
     }
 
     fn add_name(&mut self, place: Place) {
         self.unseen = false;
         match self.place {
             None => self.place = Some(place),
-            Some(_) => drop(self.more.get_or_insert_default().insert(place)),
+            Some(_) => drop(self.more.insert(place)),
         }
     }
 
     fn remove_name(&mut self, place: &Place) {
-        if let Some(more) = &mut self.more {
-            if !more.remove(place) {
-                self.place = more.pop_first();
-            }
-            if more.is_empty() {
-                self.more = None;
-            }
-        } else {
-            self.place = None;
+        if !self.more.remove(place) {
+            self.place = self.more.pop_first();
         }
     }
 }
