@@ -6,6 +6,7 @@
 //!
 //! Invariant: no row reaches what the host has; the files are all in memory.
 
+mod calls;
 mod descriptors;
 mod paths;
 mod process;
