@@ -25,19 +25,50 @@
 //! ```
 //!
 //! # What there is
-//! Arguments, environment, clocks, random bytes, the three standard streams, waiting for clocks and input, exit. All
-//! other calls answer [`Errno::NoSys`]; there are no files yet. A pointer outside of the guest's memory is
-//! [`Errno::Fault`], never a trap. When a guest ends itself the call into it fails with
-//! [`ErrorKind::Exit`](crate::ErrorKind::Exit), also for status 0; [`Error::exit_code`](crate::Error::exit_code) has
-//! the status.
+//! All 46 calls of `wasi_snapshot_preview1`, and those of `wasi_unstable`: arguments, environment, clocks, random bytes,
+//! the three standard streams, files, waiting, exit. There are no sockets and no signals; what is open is not a socket
+//! ([`Errno::NotSock`]), and `proc_raise` is [`Errno::NoSys`]. A pointer outside of the guest's memory is
+//! [`Errno::Fault`], and a value that means nothing [`Errno::Inval`]; neither is a trap, and neither has done anything.
+//! When a guest ends itself the call into it fails with [`ErrorKind::Exit`](crate::ErrorKind::Exit), also for status 0;
+//! [`Error::exit_code`] has the status, as has what [`run_command`] returns.
+//!
+//! # Files
+//! A guest has the file systems that are mounted, and no others: in memory, of the host, or one over another ([`fs`]).
+//!
+//! ```
+//! use jitless::wasi::{WasiCtx, fs::MemFs};
+//!
+//! let files = MemFs::new();
+//! files.write("in.txt", "text")?;
+//! let wasi = WasiCtx::builder().arg("prog").mount("/data", files.clone()).mount_read_only("/etc", MemFs::new()).build()?;
+//! // … run a guest with it, then:
+//! assert_eq!(files.list("")?, ["in.txt"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A path begins in a directory that is open, and never leads out of it: not by `..`, not by a link, not by a root. Each
+//! would be [`Errno::NotCapable`]. It has at most 4096 bytes, and each name 255 ([`Errno::NameTooLong`]); at most 40
+//! links are followed ([`Errno::Loop`]). A slash at its end says that it has to be a directory, and nothing else. Paths
+//! are UTF-8 ([`Errno::IlSeq`]).
+//!
+//! What a descriptor may be used for it was opened for: a right that is missing is [`Errno::NotCapable`], and rights
+//! only become fewer. In what is mounted to be read nothing can be changed, nor moved or linked to where it could be.
+//!
+//! # Memory
+//! With a guest's first call its files, and what is captured of its output, are charged to its store, as its memories
+//! are ([`Store::account`](crate::Store::account)); if that is too much the call ends with an error of kind
+//! [`Budget`](crate::ErrorKind::Budget). Later it is [`Errno::NoSpc`] when something grows too much. How many
+//! descriptors there may be [`WasiCtxBuilder::max_files`] says.
 //!
 //! # Fuel
-//! A call takes one unit of fuel for 64 bytes that it reads, writes or makes. Waiting takes none; it ends at the
+//! A call takes one unit of fuel for 64 bytes that it reads, writes or makes, names included, and one for each component
+//! of a path, those of links that are followed included. Waiting takes none; it ends at the
 //! store's deadline and when the call is stopped, within a millisecond. Writing to a pipe that nobody reads does not.
 //!
 //! # Invariant
 //! A guest gets nothing of the host's that the builder was not told to give: a new context has no arguments, no
-//! environment, no input, and its output goes nowhere. Only clock and random bytes are the host's from the start.
+//! environment, no input and no files, and its output goes nowhere. Only clock and random bytes are the host's from the
+//! start, and [`WasiCtxBuilder::deterministic`] takes those away.
 
 mod abi;
 mod account;
@@ -103,7 +134,7 @@ impl WasiCtx {
 
 /// Defines the calls of WASI in a linker. `ctx` finds the guest's context in the data of its store.
 ///
-/// An import of a name that WASI does not have stays undefined; see
+/// An import of a name that WASI does not have stays undefined; see [`add_unknown_to_linker`], and
 /// [`Linker::define_unknown_imports_as_traps`].
 pub fn add_to_linker<T>(
     linker: &mut Linker<T>,

@@ -13,20 +13,35 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jitless::wasi::fs::{Access, FileSystem, MemFs, Node};
+#[cfg(feature = "host-fs")]
+use jitless::wasi::fs::{HostDir, OverlayFs};
 use jitless::wasi::{self, Capture, WasiCtx};
 use jitless::{Engine, Linker, Module, Store};
 
 /// How many programs there are at least.
 const PROGRAMS: usize = 72;
 
-/// Makes a file system with what is in a folder of the host.
-type Make = fn(&Path) -> Arc<dyn FileSystem>;
+/// Makes a file system with what is in a folder of the host, and what has to be there as long as it is used.
+type Make = fn(&Path) -> (Arc<dyn FileSystem>, Option<tempfile::TempDir>);
 
-const FILE_SYSTEMS: &[(&str, Make)] = &[("MemFs", |folder| {
-    let fs = MemFs::new();
-    copy(folder, &*fs.root().unwrap());
-    Arc::new(fs)
-})];
+const FILE_SYSTEMS: &[(&str, Make)] = &[
+    ("MemFs", |folder| {
+        let fs = MemFs::new();
+        copy(folder, &*fs.root().unwrap());
+        (Arc::new(fs), None)
+    }),
+    #[cfg(feature = "host-fs")]
+    ("HostDir", |folder| {
+        let temporary = tempfile::tempdir().unwrap();
+        let fs = HostDir::open(temporary.path()).unwrap();
+        copy(folder, &*fs.root().unwrap());
+        (Arc::new(fs), Some(temporary))
+    }),
+    #[cfg(feature = "host-fs")]
+    ("OverlayFs of HostDir and MemFs", |folder| {
+        (Arc::new(OverlayFs::new(HostDir::open_read_only(folder).unwrap(), MemFs::new())), None)
+    }),
+];
 
 /// Copies what is in a folder of the host into a directory.
 fn copy(folder: &Path, dir: &dyn Node) {
@@ -175,14 +190,18 @@ fn run(module: &Module, program: &Path, make: Make, unix: bool) -> Result<(), St
     if unix && !counts {
         ctx.env("ERRNO_MODE_UNIX", "1");
     }
+    let mut temporary = None;
     if let Some(root) = &spec.root {
-        ctx.mount("/", make(&program.with_file_name(root)));
+        let (fs, files) = make(&program.with_file_name(root));
+        ctx.mount("/", fs);
+        temporary = files;
     }
     let mut linker = Linker::new(module.engine());
     wasi::add_to_linker(&mut linker, |ctx: &mut WasiCtx| ctx).unwrap();
     let mut store = Store::new(module.engine(), ctx.build().unwrap());
     store.set_deadline(Some(Instant::now() + Duration::from_secs(60)));
     let ended = linker.instantiate(&mut store, module).and_then(|instance| wasi::run_command(&mut store, &instance));
+    drop(temporary);
     match ended {
         Err(error) => return Err(format!("{error}: {}", err.text())),
         Ok(code) if code != spec.exit_code => return Err(format!("exit code {code}: {}", err.text())),

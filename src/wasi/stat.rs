@@ -130,18 +130,13 @@ pub(super) fn times(ctx: &WasiCtx, accessed: u64, modified: u64, flags: u32) -> 
 /// A stream has no times.
 pub(super) fn filestat_set_times(call: &mut Call<'_>, fd: u32, atim: u64, mtim: u64, flags: u32) -> Outcome {
     let ctx = call.ctx();
-    let times = times(ctx, atim, mtim, flags);
-    let now = ctx.now();
-    let descriptor = ctx.fds.get(fd)?;
-    let times = times?;
-    match &descriptor.what {
+    let (times, now) = (times(ctx, atim, mtim, flags)?, ctx.now());
+    let Descriptor { what, rights, .. } = ctx.fds.get(fd)?;
+    let may = has(*rights, rights::FD_FILESTAT_SET_TIMES);
+    match what {
         What::Input(_) | What::Output(_) => return Err(Errno::NotSup.into()),
-        _ => has(descriptor.rights, rights::FD_FILESTAT_SET_TIMES)?,
-    }
-    match &descriptor.what {
-        What::Dir { node, .. } => node.set_times(times, now)?,
-        What::File(Open { file, .. }) => file.set_times(times, now)?,
-        What::Input(_) | What::Output(_) => {}
+        What::Dir { node, .. } => may.and_then(|()| node.set_times(times, now))?,
+        What::File(Open { file, .. }) => may.and_then(|()| file.set_times(times, now))?,
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ impl Debug for Trace {
 }
 
 /// What a call writes a number to that is worth showing.
-const RESULTS: [&str; 5] = ["opened", "nread", "nwritten", "bufused", "nevents"];
+const RESULTS: [&str; 6] = ["opened", "nread", "nwritten", "bufused", "nevents", "position"];
 
 /// Makes the line of a call that is over: `path_open(3, 1, "a/b", 0, …) = 0 → 4`. A path is shown as text.
 #[cold]
@@ -29,15 +29,16 @@ pub(super) fn line(call: &mut Call<'_>, name: &str, args: &[(&str, i128)], outco
     while let Some(&(arg, value)) = rest.next() {
         line.push_str(between);
         between = ", ";
-        match (path(call, arg, value, rest.as_slice()), u32::try_from(value)) {
-            (Some(text), _) => {
-                // Writing to a string cannot fail.
-                let _ = write!(line, "{text:?}");
+        // Writing to a string cannot fail.
+        _ = match path(call, arg, value, rest.as_slice()) {
+            Some(text) => {
                 rest.next();
+                write!(line, "{text:?}")
             }
-            (None, Ok(value)) => _ = write!(line, "{value}"),
-            (None, Err(_)) => _ = write!(line, "{value:#x}"),
-        }
+            // Rights, which are bits.
+            None if value > u32::MAX.into() => write!(line, "{value:#x}"),
+            None => write!(line, "{value}"),
+        };
     }
     _ = match outcome {
         Ok(()) => write!(line, ") = 0"),

@@ -6,6 +6,8 @@
 //!
 //! Invariant: no row reaches what the host has; the files are all in memory.
 
+mod calls;
+pub(super) mod costs;
 mod descriptors;
 mod paths;
 mod process;
@@ -23,7 +25,7 @@ rows! {
     w7_parents_are_physical w8_links_upon_links w9_dangling_links w10_no_creation_outside w11_slashes_at_the_end
     w12_slashes_do_not_follow w13_empty_paths w14_zero_bytes w15_what_is_not_utf8 w16_lengths_of_paths
     w17_pointers_to_paths w18_names_of_other_systems w19_renaming w20_rights_of_both_ends w21_read_only
-    w22_hard_links w23_files_without_names w24_directories_without_names w25_removing w26_a_million_levels
+    w22_hard_links w23_files_without_names w24_directories_without_names w25_removing w26_trees_without_end
     w27_flags_of_opening w28_rights w29_what_is_no_directory w30_renumbering w31_a_million_renumberings w32_closing
     w33_too_many_open w34_results_out_of_memory w35_counts_of_buffers w36_ends_of_memory w37_sums_beyond_32_bits
     w38_a_first_buffer_that_is_empty w39_buffers_over_their_own_array w40_counts_out_of_memory w41_far_offsets

@@ -145,3 +145,166 @@ fn begin(text: String) -> Result<Rest> {
         _ => Ok(Rest { text, at: 0 }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::ops::ControlFlow;
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::wasi::fs::MemFs;
+
+    /// `box` is where walks begin; `secret` lies beside it.
+    fn files() -> MemFs {
+        let fs = MemFs::new();
+        for path in ["box/f", "box/d/g", "secret/key"] {
+            fs.write(path, "").unwrap();
+        }
+        fs.create_dir_all("box/d/sub").unwrap();
+        for (path, target) in [
+            ("to-d", "d"),
+            ("to-sub", "d/sub/"),
+            ("to-f", "to-f2"),
+            ("to-f2", "./d/../f"),
+            ("here", "."),
+            ("d/up", ".."),
+            ("out", "../secret"),
+            ("root", "/"),
+            ("none", "nowhere"),
+            ("none2", "d/nowhere"),
+            ("me", "me"),
+            ("p", "q"),
+            ("q", "p"),
+        ] {
+            fs.symlink(target, &format!("box/{path}")).unwrap();
+        }
+        fs
+    }
+
+    /// What a path leads to from `box`: the directory, the name there, the kind of what is there, and a slash if there
+    /// was one.
+    fn lead(fs: &MemFs, path: &str, follow: bool) -> Result<String> {
+        let mut paths = HashMap::new();
+        fs.walk(|found| {
+            paths.insert(found.stat.inode, found.path.to_owned());
+            ControlFlow::Continue(())
+        });
+        let place = resolve(&fs.node("box").unwrap(), path, follow, &mut 0)?;
+        let dir = &paths[&place.dir.stat().unwrap().inode];
+        let kind = place.node.as_ref().map_or("nothing".into(), |node| format!("{:?}", node.kind()));
+        Ok(format!("{dir} {} {kind}{}", place.name.as_deref().unwrap_or("-"), if place.slash { "/" } else { "" }))
+    }
+
+    /// Paths, and where they lead when a last link is followed and when it is not.
+    #[test]
+    fn places() {
+        let fs = files();
+        for (path, followed, not) in [
+            ("f", "box f File", "box f File"),
+            ("./d//g", "box/d g File", "box/d g File"),
+            ("f/", "box f File/", "box f File/"),
+            ("new", "box new nothing", "box new nothing"),
+            ("d/new//", "box/d new nothing/", "box/d new nothing/"),
+            (".", "box - Dir/", "box - Dir/"),
+            ("d/.", "box/d - Dir/", "box/d - Dir/"),
+            ("d/../d/sub/..", "box/d - Dir/", "box/d - Dir/"),
+            ("to-d", "box d Dir", "box to-d Link"),
+            ("to-d/", "box d Dir/", "box to-d Link/"),
+            ("to-d/g", "box/d g File", "box/d g File"),
+            ("to-d/../f", "box f File", "box f File"),
+            ("to-sub", "box/d sub Dir/", "box to-sub Link"),
+            ("to-sub/../g", "box/d g File", "box/d g File"),
+            ("to-f", "box f File", "box to-f Link"),
+            ("to-f/", "box f File/", "box to-f Link/"),
+            ("here/here/here/f", "box f File", "box f File"),
+            ("here", "box - Dir/", "box here Link"),
+            ("d/up/d/up/f", "box f File", "box f File"),
+            ("none", "box nowhere nothing", "box none Link"),
+            ("none2", "box/d nowhere nothing", "box none2 Link"),
+        ] {
+            assert_eq!(lead(&fs, path, true).as_deref(), Ok(followed), "{path}");
+            assert_eq!(lead(&fs, path, false).as_deref(), Ok(not), "{path}");
+        }
+    }
+
+    #[test]
+    fn no_places() {
+        use Errno::*;
+        let fs = files();
+        for (path, errno) in [
+            ("", NoEnt),
+            ("/", NotCapable),
+            ("/f", NotCapable),
+            ("..", NotCapable),
+            ("../box/f", NotCapable),
+            ("d/../../box", NotCapable),
+            ("here/../f", NotCapable),
+            ("d/up/../secret/key", NotCapable),
+            ("out/key", NotCapable),
+            ("root/secret/key", NotCapable),
+            ("f/.", NotDir),
+            ("f/..", NotDir),
+            ("f/x", NotDir),
+            ("to-f/x", NotDir),
+            ("new/x", NoEnt),
+            ("none/x", NoEnt),
+            ("me/x", Loop),
+            ("p/x", Loop),
+        ] {
+            assert_eq!(lead(&fs, path, true), Err(errno), "{path}");
+            assert_eq!(lead(&fs, path, false), Err(errno), "{path}");
+        }
+        for (path, errno) in
+            [("out", NotCapable), ("root", NotCapable), ("me", Loop), ("p", Loop), ("out/", NotCapable)]
+        {
+            assert_eq!(lead(&fs, path, true), Err(errno), "{path}");
+            assert!(lead(&fs, path, false).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn bounds() {
+        let fs = files();
+        let base = fs.node("box").unwrap();
+        let steps = |path: &str| {
+            let mut steps = 0;
+            let place = resolve(&base, path, true, &mut steps);
+            place.map(|_| steps).map_err(|errno| (errno, steps))
+        };
+        assert_eq!(
+            (steps("f"), steps("d/../f"), steps("to-f"), steps("x/f")),
+            (Ok(1), Ok(3), Ok(5), Err((Errno::NoEnt, 1)))
+        );
+        assert_eq!(steps(&"./".repeat(MAX_STEPS as usize / 4)), Ok(MAX_STEPS / 4));
+        // Of long links with many components, and of links that double.
+        fs.symlink(&("./".repeat(2000) + "long"), "box/long").unwrap();
+        assert_eq!(steps("long"), Err((Errno::Loop, MAX_STEPS + 1)));
+        fs.symlink("d", "box/l0").unwrap();
+        for level in 1..=30 {
+            fs.symlink(&format!("l{0}/../l{0}", level - 1), &format!("box/l{level}")).unwrap();
+        }
+        let (errno, doubling) = steps("l30").unwrap_err();
+        assert_eq!(errno, Errno::Loop);
+        assert!(doubling < 4 * MAX_LINKS, "{doubling}");
+        // Targets that no guest could have made.
+        for (target, errno) in [("a\0b".to_owned(), Errno::Inval), ("x".repeat(MAX_PATH + 1), Errno::NameTooLong)] {
+            fs.symlink(&target, "box/odd").unwrap();
+            assert_eq!(steps("odd"), Err((errno, 1)));
+            fs.remove("box/odd").unwrap();
+        }
+    }
+
+    #[test]
+    fn texts() {
+        assert_eq!((text(b"a/b"), text(&[b'x'; MAX_PATH]).map(str::len)), (Ok("a/b"), Ok(MAX_PATH)));
+        for (bytes, errno) in [
+            (&b"a\0"[..], Errno::Inval),
+            (b"\xff", Errno::IlSeq),
+            (b"\xc0\xaf", Errno::IlSeq),
+            (b"\xed\xa0\x80", Errno::IlSeq),
+            (&[0xff; MAX_PATH + 1], Errno::NameTooLong),
+        ] {
+            assert_eq!(text(bytes), Err(errno));
+        }
+    }
+}

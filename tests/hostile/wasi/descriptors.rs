@@ -124,7 +124,7 @@ pub(super) fn w31_a_million_renumberings(cx: &Cx) {
     let mut w = World::new(cx);
     cx.may_take(ms(8000));
     let place = w.open(3, "f", 0).unwrap();
-    let rounds = turns(100_000, 10_000);
+    let rounds = turns(1_000_000, 10_000);
     let round = |w: &mut World<'_>| {
         let fd = w.open(3, "f", 0).unwrap();
         assert_eq!(fd, place + 1);
