@@ -26,6 +26,7 @@
 //! | exchange data | [`Memory`], [`Table`], [`Global`], [`ExternRef`], [`Val`] |
 //! | bound it | [`Store::set_fuel`], [`Store::set_deadline`], [`Store::stop_handle`], [`StoreLimits`] |
 //! | stop it and let it go on | [`Func::call_resumable`] |
+//! | have all of that as one thing, files included | [`Sandbox`] (feature `wasi`) |
 //! | find out what went wrong | [`Error`], [`ErrorKind`], [`Trap`], [`Backtrace`] |
 //!
 //! The names are those of wasmtime, so most programs for it need another import line and nothing else. What differs: an

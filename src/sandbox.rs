@@ -423,6 +423,13 @@ impl Sandbox {
     }
 }
 
+/// File systems that others have too go on without this one's store.
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.payer.close();
+    }
+}
+
 impl Usage {
     /// With what a store has used.
     fn with(self, store: &Store<Guest>) -> Self {

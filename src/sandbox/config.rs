@@ -183,8 +183,8 @@ pub enum Wasi {
     /// Files in memory, at `/`. What is in the file system already is there for the guest; each sandbox works on a fork of
     /// its own ([`Sandbox::files`](super::Sandbox::files)), so no two share what they write.
     Memory(MemFs),
-    /// These file systems, each at a path of the guest: directories of the host, if one is among them, archives, layers.
-    /// Sandboxes with the same file system share it.
+    /// These file systems, each at a path of the guest: folders of the host, files in memory over them, whatever else is a
+    /// [`FileSystem`]. Sandboxes with the same file system share it, and the first of them pays.
     Mounts(Vec<(String, Arc<dyn FileSystem>)>),
 }
 
@@ -196,6 +196,25 @@ impl Default for Wasi {
 }
 
 impl Wasi {
+    /// Folders of the host, each at a path of the guest, which can read and change what is in them; nothing leads out.
+    ///
+    /// ```
+    /// use jitless::sandbox::{SandboxConfig, Wasi};
+    ///
+    /// let config = SandboxConfig::default().wasi(Wasi::host([("/data", std::env::temp_dir())])?);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[cfg(feature = "host-fs")]
+    pub fn host<G: Into<String>, H: AsRef<std::path::Path>>(
+        folders: impl IntoIterator<Item = (G, H)>,
+    ) -> std::io::Result<Self> {
+        let open = |(guest, host): (G, H)| {
+            let folder: Arc<dyn FileSystem> = Arc::new(crate::wasi::fs::HostDir::open(host)?);
+            Ok((guest.into(), folder))
+        };
+        folders.into_iter().map(open).collect::<std::io::Result<_>>().map(Self::Mounts)
+    }
+
     /// What is mounted where.
     pub(super) fn mounts(&self) -> Vec<(&str, Arc<dyn FileSystem>)> {
         match self {

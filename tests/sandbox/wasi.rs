@@ -114,6 +114,33 @@ fn mounts_are_shared() {
 }
 
 #[test]
+fn shared_files_outlive_who_pays() {
+    let fs = MemFs::new();
+    let config = SandboxConfig::default().memory_limit(1 << 20);
+    let config = config.wasi(Wasi::Mounts(vec![("/".into(), Arc::new(fs.clone()))]));
+    let mut guest = sandbox(config, &program());
+    guest.run(["prog"]).unwrap();
+    assert_eq!(fs.write("big", vec![1; 960 << 10]).unwrap_err(), Errno::NoSpc);
+    drop(guest);
+    fs.write("big", vec![1; 960 << 10]).unwrap();
+    assert_eq!(fs.write("more", vec![1; 960 << 10]).unwrap_err(), Errno::NoSpc);
+}
+
+#[cfg(feature = "host-fs")]
+#[test]
+fn folders_of_the_host() {
+    let folder = std::env::temp_dir().join(format!("jitless-sandbox-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut guest = sandbox(SandboxConfig::default().wasi(Wasi::host([("/", &folder)]).unwrap()), &program());
+    guest.set_stdin("to the disk");
+    let status = guest.run(["prog"]).unwrap();
+    let log = std::fs::read(folder.join("log"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!((status.code(), log.unwrap().as_slice()), (1, &b"to the disk"[..]));
+    assert!(Wasi::host([("/", &folder)]).is_err());
+}
+
+#[test]
 fn stubs_say_that_there_is_nothing() {
     let text = format!(
         r#"(module (import "wasi_unstable" "fd_sync" (func $sync (param i32) (result i32))) {IMPORTS}
