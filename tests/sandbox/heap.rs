@@ -56,7 +56,7 @@ const LIMIT: i64 = 64 << 20;
 const SPARE: i64 = 16 << 20;
 
 /// Calls functions of a guest one after the other, each of which goes on until it gets no more. What is held in the end is
-/// most of the limit, never more than that and a little, and nothing after it.
+/// half of the limit at least, never more than that and a little, and nothing after it.
 fn greedy(text: &str, functions: &[&str]) {
     let (before, _) = HEAP.get();
     HEAP.set((before, before));
@@ -67,7 +67,8 @@ fn greedy(text: &str, functions: &[&str]) {
         assert!(got > 0, "{name}: {got}");
         let (live, peak) = HEAP.get();
         assert!(peak - before <= LIMIT + SPARE, "{name}: {} bytes of heap at once", peak - before);
-        assert!(live - before >= LIMIT * 3 / 4, "{name}: {} bytes of heap only: nothing is tested", live - before);
+        // Small files are charged for more than they take.
+        assert!(live - before >= LIMIT / 2, "{name}: {} bytes of heap only: nothing is tested", live - before);
         let usage = guest.usage();
         assert!(usage.memory_peak <= LIMIT as u64, "{name}: {usage:?}");
     }

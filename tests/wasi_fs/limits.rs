@@ -299,6 +299,9 @@ fn paths_of_the_host() {
         (fs.read("a/l/x").err(), Errno::NotDir),
         (fs.read("x").err(), Errno::NoEnt),
         (fs.symlink("x", "h").err(), Errno::Exist),
+        (fs.symlink("", "x").err(), Errno::NoEnt),
+        (fs.symlink("x\0", "x").err(), Errno::Inval),
+        (fs.symlink(&"x".repeat(4097), "x").err(), Errno::NameTooLong),
         (fs.hard_link("a", "x").err(), Errno::Perm),
         (fs.create_dir_all("h").err(), Errno::NotDir),
         (fs.remove("/").err(), Errno::Busy),
@@ -306,6 +309,7 @@ fn paths_of_the_host() {
     ] {
         assert_eq!(got, Some(want));
     }
+    fs.symlink(&"x".repeat(4096), "x").unwrap();
     assert!(fs.exists("a/b/c") && !fs.exists("a/x"));
     fs.remove("a").unwrap();
     assert_eq!(fs.stat("h").unwrap().links, 1);

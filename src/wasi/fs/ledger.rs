@@ -60,7 +60,10 @@ impl Ledger {
 
     /// All or nothing.
     pub(super) fn charge(&mut self, bytes: u64) -> Result {
-        let refused = |account: &Arc<dyn Account>| bytes > 0 && !account.charge(bytes);
+        if bytes == 0 {
+            return Ok(());
+        }
+        let refused = |account: &Arc<dyn Account>| !account.charge(bytes);
         if bytes > self.room() || self.account.as_ref().is_some_and(refused) {
             return Err(Errno::NoSpc);
         }
@@ -69,6 +72,9 @@ impl Ledger {
     }
 
     pub(super) fn release(&mut self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
         self.bytes = self.bytes.saturating_sub(bytes);
         if let Some(account) = &self.account {
             account.release(bytes);

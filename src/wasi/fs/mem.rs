@@ -94,7 +94,7 @@ pub struct Used {
     pub files: u64,
 }
 
-/// An entry of a [`MemFs`]: a path, or in a list of one directory a name.
+/// What a walk over a [`MemFs`] finds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Found<'a> {
@@ -169,7 +169,8 @@ impl MemFs {
         make_dirs(&mut self.0.lock(), names(path)?, self.0.time).map(drop)
     }
 
-    /// Makes a symbolic link, and the directories above it.
+    /// Makes a symbolic link, and the directories above it. It may point to anything that has 1 to 4096 bytes and no
+    /// zero byte.
     pub fn symlink(&self, target: &str, path: &str) -> Result {
         let mut table = self.0.lock();
         let (dir, name) = make_parent(&mut table, path, self.0.time)?;

@@ -26,7 +26,7 @@ impl MemFs {
 
     /// Writes a tar archive of everything: directories, files, hard and symbolic links, times to the nanosecond.
     /// The same files give the same bytes. It is the state when this begins. If the paths have more than 256 MiB it
-    /// fails.
+    /// fails. A tree of more than 1000 levels is written, but [`Self::from_tar`] does not take it.
     ///
     /// ```
     /// use jitless::wasi::fs::MemFs;
@@ -72,7 +72,7 @@ impl MemFsBuilder {
                     Some(&first) => table.link(dir, name, first, 0).map(|()| first),
                     None => copy(&mut table, dir, name, &leaf.body, bytes),
                 };
-                let fail = |_| ArchiveError { path: name.to_string(), fault: Fault::NoSpace };
+                let fail = |_| ArchiveError { path: String::new(), fault: Fault::NoSpace };
                 made.insert(*id, copied.map_err(fail)?);
             }
             dirs.extend(tree.dirs_in(from).filter_map(|id| Some((id, *made.get(&id)?))));
