@@ -336,6 +336,37 @@ fn what_is_no_file_is_not_opened() {
 }
 
 #[test]
+fn a_directory_that_is_gone_is_empty() {
+    let dir = folder();
+    let mut steps = steps_in(dir.path());
+    steps.run("gone", &[("mkdir d", "ok"), ("hold d d", "ok"), ("rmdir d", "ok")]);
+    assert!(["", "NoEnt"].contains(&&*told(&mut steps, "ls @d")));
+}
+
+/// An overlay keeps places, not open directories, of which a process can only have so many.
+#[cfg(target_os = "linux")]
+#[test]
+fn overlays_hold_few_directories_open() {
+    let (lower, upper) = (folder(), folder());
+    for n in 0..2000 {
+        fs::create_dir_all(lower.path().join(format!("{}/{n}", n % 50))).unwrap();
+        fs::write(lower.path().join(format!("{}/{n}/f", n % 50)), "x").unwrap();
+    }
+    let lower = HostDir::open_read_only(lower.path()).unwrap();
+    let both = OverlayFs::new(lower, HostDir::open(upper.path()).unwrap());
+    let mut steps = Steps::new(&both);
+    let open = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    for n in 0..2000 {
+        let path = format!("{}/{n}", n % 50);
+        steps.run("each", &[(&format!("append {path}/f y"), "1 2"), (&format!("ls {path}"), "f")]);
+    }
+    // Other tests of this process have some, too.
+    assert!(open() < before + 300, "{} before, {} after", before, open());
+    assert_eq!(both.diff().unwrap().len(), 2000);
+}
+
+#[test]
 fn names_of_other_bytes_are_not_shown() {
     use std::os::unix::ffi::OsStrExt;
     let dir = folder();

@@ -55,7 +55,7 @@ pub(super) struct Row {
     /// What to add to the number of names that it has where it is, to have that of all its names. In the lower file
     /// system there are some that were taken away, in the upper one there may be some that nobody has seen yet.
     pub(super) links: i64,
-    /// What it is in the upper file system, when it has no name there any more and is held.
+    /// What it is in the upper file system, as long as somebody holds it, and it is a directory or has no name any more.
     pub(super) last: Option<Arc<dyn Node>>,
     /// Its contents in the upper file system, for those who opened it before it was there.
     pub(super) copied: Option<Arc<dyn File>>,
@@ -223,7 +223,7 @@ impl Table {
         let Ok(row) = self.get_mut(id) else { return };
         row.pins = row.pins.saturating_sub(1);
         if row.pins == 0 {
-            row.copied = None;
+            (row.copied, row.last) = (None, None);
             self.free_unused(id);
         }
     }
