@@ -26,7 +26,9 @@ impl fs::Account for Files {
     }
 
     fn release(&self, bytes: u64) {
-        self.account.release(bytes);
+        if bytes > 0 {
+            self.account.release(bytes);
+        }
     }
 }
 

@@ -3,8 +3,6 @@
 //! Invariant: a descriptor's rights only ever become fewer, and those of what is opened through a directory are among
 //! the ones that it hands on.
 
-#![allow(missing_docs, reason = "the names are those of the specification")]
-
 macro_rules! rights {
     ($($name:ident = $bit:literal;)*) => { $(pub(super) const $name: u64 = 1 << $bit;)* };
 }

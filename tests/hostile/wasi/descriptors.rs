@@ -11,7 +11,8 @@ use crate::harness::*;
 pub(super) fn w28_rights(cx: &Cx) {
     let mut w = World::new(cx);
     let [dir, handed] = w.rights(3);
-    assert_eq!((dir & handed, dir & (READ | WRITE)), (dir, 0));
+    // A directory has neither contents nor a size, and no place in them.
+    assert_eq!((dir & handed, dir & (READ | WRITE | 1 << 2 | 1 << 5 | 1 << 8 | 1 << 22)), (dir, 0));
     let all = w.open_with(3, 0, "f", 0, -1, 0).unwrap();
     assert_eq!(w.rights(all), [handed & !dir | w.rights(all)[0] & dir, 0]);
     assert_eq!(w.rights(all)[0] & (READ | WRITE), READ | WRITE);
@@ -51,6 +52,13 @@ pub(super) fn w28_rights(cx: &Cx) {
     }
     assert_eq!(set(&mut w, g, 0, 0), Ok(()));
     assert_eq!(w.read(g, 1), Err(NotCapable));
+    // Cutting a file off by opening it is a right of the directory, whatever may be done to the file then.
+    let size = 1 << 19;
+    let t = w.open_with(3, 0, "d", DIRECTORY.into(), -1 & !WRITE, 0).unwrap();
+    assert_eq!(set(&mut w, t, dir, handed & !(1 << 22)), Ok(()));
+    assert!(w.open_for(t, "g", TRUNC, 0).is_ok());
+    assert_eq!(set(&mut w, t, dir & !size, handed & !(1 << 22)), Ok(()));
+    assert_eq!(w.open_for(t, "g", TRUNC, 0), Err(NotCapable));
     // Waiting needs a right too, and says so in its event.
     for (fd, rights, want) in [(0, 0, NotCapable), (all, READ, NotCapable), (0, 0, NotCapable)] {
         set(&mut w, fd, rights, 0).unwrap();

@@ -416,6 +416,9 @@ pub(super) fn w22_hard_links(cx: &Cx) {
     w.symlink("f", 3, "s").unwrap();
     assert_eq!(w.link(3, 0, "s", 3, "s2"), Ok(()));
     assert_eq!(w.stat(3, "s2", 0).map(|stat| (stat.sort, stat.links)), Ok((7, 2)));
+    w.symlink("nowhere", 3, "n").unwrap();
+    assert_eq!((w.link(3, FOLLOW, "n", 3, "n2"), w.link(3, 0, "f", 3, "n")), (Err(NoEnt), Err(Exist)));
+    assert_eq!((w.link(3, 0, "n", 3, "n2"), w.readlink(3, "n2", 10)), (Ok(()), Ok(b"nowhere".into())));
     assert_eq!(w.link(3, FOLLOW, "s", 3, "f2"), Ok(()));
     assert_eq!(w.stat(3, "f2", 0).map(|stat| (stat.sort, stat.links)), Ok((4, 3)));
     let names = turns(100_000, 10_000);

@@ -230,6 +230,12 @@ pub(super) fn w45_appending(cx: &Cx) {
     assert_eq!((w.seek(one, 0, 1), w.seek(other, 0, 1)), (Ok(15), Ok(16)));
     assert_eq!((w.pwrite(one, "X", 0), w.seek(one, 0, 1)), (Ok(1), Ok(15)));
     assert_eq!(w.fs.read("box/f"), Ok(b"X123456789abcdef".into()));
+    w.call("fd_fdstat_get", &[one.into(), 0x100]).unwrap();
+    assert_eq!(w.get(0x100, 4), [4, 0, 1, 0]);
+    let synchronous = w.open_with(3, 0, "f", 0, rights, 1 | 16).unwrap();
+    w.call("fd_fdstat_get", &[synchronous.into(), 0x100]).unwrap();
+    assert_eq!(w.get(0x100, 4), [4, 0, 17, 0]);
+    assert_eq!(w.write(synchronous, ""), Ok(0));
     for (flags, want) in [(0xffff, Err(Inval)), (0x20, Err(Inval)), (0x1_0000, Err(Inval)), (0, Ok(()))] {
         assert_eq!(w.call("fd_fdstat_set_flags", &[one.into(), flags]), want);
     }
