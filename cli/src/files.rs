@@ -15,33 +15,33 @@ use crate::report::{Failure, escaped, plain};
 
 /// Options about files.
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct Files {
     /// Give the guest a folder: as it is (rw, the default), to read (ro), or with all changes kept in memory (cow)
     #[arg(long, value_name = "HOST[::GUEST][,ro|rw|cow]", value_parser = Dir::parse)]
     dir: Vec<Dir>,
 
     /// Give the guest a folder in memory, empty or with what a tar archive holds
-    #[arg(long, value_name = "GUEST[=TAR]", value_parser = Memory::parse)]
+    #[arg(long, hide_short_help = true, value_name = "GUEST[=TAR]", value_parser = Memory::parse)]
     memfs: Vec<Memory>,
 
     /// Give the guest what a tar archive holds, to read
-    #[arg(long, value_name = "TAR::GUEST", value_parser = Archive::parse)]
+    #[arg(long, hide_short_help = true, value_name = "TAR::GUEST", value_parser = Archive::parse)]
     mount_tar: Vec<Archive>,
 
     /// Give the guest what a zip archive holds, to read
-    #[arg(long, value_name = "ZIP::GUEST", value_parser = Archive::parse)]
+    #[arg(long, hide_short_help = true, value_name = "ZIP::GUEST", value_parser = Archive::parse)]
     mount_zip: Vec<Archive>,
 
     /// At the end, write a folder in memory to a tar archive
-    #[arg(long, value_name = "GUEST=TAR", value_parser = Memory::parse)]
+    #[arg(long, hide_short_help = true, value_name = "GUEST=TAR", value_parser = Memory::parse)]
     save_memfs: Vec<Memory>,
 
     /// The most bytes of each folder in memory, as 64MiB
-    #[arg(long, value_name = "SIZE", value_parser = flags::size)]
+    #[arg(long, hide_short_help = true, value_name = "SIZE", value_parser = flags::size)]
     max_fs: Option<u64>,
 
     /// The most files that the guest has open at once
-    #[arg(long, value_name = "N")]
+    #[arg(long, hide_short_help = true, value_name = "N")]
     max_files: Option<u32>,
 }
 
@@ -123,7 +123,7 @@ fn unusable(what: &str, path: &Path, why: impl std::fmt::Display) -> Failure {
 #[derive(Default)]
 pub(crate) struct Saves(Vec<(MemFs, PathBuf)>);
 
-impl Args {
+impl Files {
     /// Gives a guest its files. Without any it has an empty folder in memory as its root.
     pub(crate) fn mount(&self, wasi: &mut WasiCtxBuilder) -> Result<Saves, Failure> {
         let mut root = Vec::new();

@@ -19,7 +19,7 @@ pub(crate) struct Wasm {
     settings: Vec<Setting>,
 
     /// When functions are translated
-    #[arg(long, value_name = "WHEN", value_enum)]
+    #[arg(long, hide_short_help = true, value_name = "WHEN", value_enum)]
     compile: Option<Compile>,
 
     /// How instructions hand on to each other; results never depend on it

@@ -80,8 +80,10 @@ Examples:
   jitless --invoke add math.wat 1 2      call an export and print its results
   jitless --fuel 1000000 --timeout 2s --memory 64MiB app.wasm
                                          bound work, time and memory
-  jitless --stub-imports trap --env HOME app.wasm
-                                         imports that are missing fail only when called
+  jitless --dir work::/,cow --deterministic app.wasm
+                                         a folder, whose changes stay in memory; the same run each time
+  jitless --memfs /out --save-memfs /out=out.tar app.wasm
+                                         what the guest writes becomes an archive
 
 Statuses:
   0 to 255  what the guest ended with    134  trap

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use jitless::wasi::{self, Input, Output, WasiCtx};
 use jitless::{Compilation, Error, ErrorKind, Linker, Module, Store, Val};
 
-use crate::files::{self, Saves};
+use crate::files::{Files, Saves};
 use crate::report::{self, Failure, escaped, note, plain, status};
 use crate::streams::{self, Fate};
 use crate::summary::{Object, quoted};
@@ -43,7 +43,7 @@ pub(crate) struct Args {
     env: Vec<OsString>,
 
     /// What the guest sees as the name of its program. Default: the name of FILE
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, hide_short_help = true, value_name = "NAME")]
     argv0: Option<OsString>,
 
     /// What the guest reads as standard input
@@ -51,15 +51,15 @@ pub(crate) struct Args {
     stdin: Option<PathBuf>,
 
     #[command(flatten)]
-    files: files::Args,
+    files: Files,
 
     /// Give the guest a clock that steps and random numbers from a seed, so that every run is the same
-    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    #[arg(long, hide_short_help = true, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
     #[arg(value_parser = flags::number)]
     deterministic: Option<u64>,
 
     /// Say on standard error what the guest calls
-    #[arg(long, value_name = "WHAT", value_enum)]
+    #[arg(long, hide_short_help = true, value_name = "WHAT", value_enum)]
     trace: Option<Traced>,
 
     /// What becomes of imports that are not defined
@@ -71,7 +71,7 @@ pub(crate) struct Args {
     stats: bool,
 
     /// Write how the guest ended to this file, as JSON
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     status: Option<PathBuf>,
 
     /// The module, binary or text, or `-` for standard input; and the guest's arguments
