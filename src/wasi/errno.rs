@@ -124,6 +124,13 @@ impl From<&io::Error> for Errno {
             Kind::FileTooLarge => Self::FBig,
             Kind::ReadOnlyFilesystem => Self::RoFs,
             Kind::OutOfMemory => Self::NoMem,
+            Kind::DirectoryNotEmpty => Self::NotEmpty,
+            Kind::CrossesDevices => Self::XDev,
+            Kind::TooManyLinks => Self::MLink,
+            Kind::InvalidFilename => Self::NameTooLong,
+            Kind::ResourceBusy => Self::Busy,
+            Kind::ExecutableFileBusy => Self::TxtBsy,
+            Kind::NotSeekable => Self::SPipe,
             Kind::Unsupported => Self::NotSup,
             _ => Self::Io,
         }

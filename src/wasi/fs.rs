@@ -17,8 +17,12 @@
 
 #[cfg(feature = "archive")]
 mod archive;
+#[cfg(feature = "host-fs")]
+mod host;
 mod ledger;
 mod mem;
+mod overlay;
+pub(super) mod resolve;
 
 use core::any::Any;
 use core::fmt::Debug;
@@ -27,7 +31,10 @@ use std::sync::Arc;
 
 #[cfg(feature = "archive")]
 pub use self::archive::{ArchiveError, Fault, TarFs, ZipFs};
+#[cfg(feature = "host-fs")]
+pub use self::host::HostDir;
 pub use self::mem::{Change, Changed, Found, MemFs, MemFsBuilder, Used};
+pub use self::overlay::OverlayFs;
 pub use super::errno::Errno;
 
 /// What an operation on files comes to.
@@ -47,6 +54,21 @@ pub trait FileSystem: Any + Debug + Send + Sync {
     fn charge_to(&self, account: Arc<dyn Account>) -> Result {
         let _ = account;
         Ok(())
+    }
+}
+
+/// A file system that others have a hand on too.
+impl<F: FileSystem + ?Sized> FileSystem for Arc<F> {
+    fn root(&self) -> Result<Arc<dyn Node>> {
+        (**self).root()
+    }
+
+    fn read_only(&self) -> bool {
+        (**self).read_only()
+    }
+
+    fn charge_to(&self, account: Arc<dyn Account>) -> Result {
+        (**self).charge_to(account)
     }
 }
 

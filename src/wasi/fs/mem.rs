@@ -6,7 +6,7 @@
 //! Invariant: what the files are charged for is a sum over them, whatever their history.
 
 mod content;
-mod dir;
+pub(super) mod dir;
 mod node;
 mod table;
 #[cfg(feature = "archive")]
@@ -126,7 +126,7 @@ pub enum Changed {
 }
 
 /// The text of paths that one list may have, in bytes: a deep tree has paths that are longer than all of its files.
-const MAX_LIST: usize = 256 << 20;
+pub(super) const MAX_LIST: usize = 256 << 20;
 
 impl Shared {
     /// A lock that was left by a panic is as good as any: changes are checked before they are made.
@@ -330,7 +330,7 @@ impl Debug for Shared {
 }
 
 /// The names of a path, from the root down.
-fn names(path: &str) -> Result<Vec<&str>> {
+pub(super) fn names(path: &str) -> Result<Vec<&str>> {
     let names = path.split('/').filter(|name| !matches!(*name, "" | "."));
     names.map(check_name).collect()
 }
