@@ -15,10 +15,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jitless::wasi::fs::{Access, Account, Errno, FileSystem, HostDir, Kind};
+use jitless::wasi::fs::{Access, Account, Errno, FileSystem, HostDir, Kind, MemFs, OverlayFs};
 use tempfile::TempDir;
 
-use self::fs_steps::{STEPS, Steps, names};
+use self::fs_steps::{Random, STEPS, Steps, names, tail, told, tree, written};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -32,6 +32,68 @@ fn steps_in(dir: &Path) -> Steps {
 fn all_that_file_systems_do() {
     let dir = folder();
     steps_in(dir.path()).run("host", STEPS);
+}
+
+/// The first steps are done in a folder, the others on an overlay.
+#[test]
+fn all_that_file_systems_do_over_a_folder() {
+    let with_times = |(step, _): &(&str, &str)| step.contains("times ");
+    let set_times = STEPS.iter().position(with_times).unwrap()..=STEPS.iter().rposition(with_times).unwrap();
+    for start in (0..STEPS.len()).step_by(3) {
+        let Some(rest) = tail(start) else { continue };
+        // A time of reading that was set does not outlive the look at the folder.
+        if set_times.contains(&start) {
+            continue;
+        }
+        let (lower, upper) = (folder(), folder());
+        steps_in(lower.path()).run("below", &STEPS[..start]);
+        let read_only = || HostDir::open_read_only(lower.path()).unwrap();
+        let before = written(&read_only());
+        let what = format!("overlay from {:?}", rest.first());
+        Steps::new(&OverlayFs::new(read_only(), MemFs::new())).run(&what, rest);
+        Steps::new(&OverlayFs::new(read_only(), HostDir::open(upper.path()).unwrap())).run(&what, rest);
+        assert_eq!(written(&read_only()), before);
+    }
+}
+
+/// The same random steps in memory, in a folder, and on overlays over it: results and trees are the same, and the lower
+/// folder is what it was, byte for byte, with the times of writing.
+#[test]
+fn folders_are_as_files_in_memory() {
+    for seed in 1..100 {
+        let mut random = Random(u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15));
+        let (model, lower, host, upper) = (MemFs::new(), folder(), folder(), folder());
+        let host = HostDir::open(host.path()).unwrap();
+        let first: Vec<_> = (0..40).map(|_| random.step()).collect();
+        let lower_changed = HostDir::open(lower.path()).unwrap();
+        let all: [&dyn FileSystem; 3] = [&model, &host, &lower_changed];
+        let told_first = all.map(|fs| {
+            let mut steps = Steps::new(fs);
+            first.iter().map(|step| format!("{step}: {}", told(&mut steps, step))).collect::<Vec<_>>()
+        });
+        assert_eq!(told_first[0], told_first[1], "seed {seed}");
+        let read_only = || HostDir::open_read_only(lower.path()).unwrap();
+        let before = written(&read_only());
+        let over = OverlayFs::new(read_only(), MemFs::new());
+        let between = OverlayFs::new(read_only(), HostDir::open(upper.path()).unwrap());
+        let all: [&dyn FileSystem; 4] = [&model, &host, &over, &between];
+        // So all names of a file are known.
+        all.iter().for_each(|fs| drop(tree(*fs)));
+        let mut steps = all.map(Steps::new);
+        let mut log = vec![];
+        for _ in 0..60 {
+            let step = random.step();
+            let [expected, found @ ..] = steps.each_mut().map(|steps| told(steps, &step));
+            log.push(format!("{step}: {expected}"));
+            assert_eq!(found, [(); 3].map(|()| expected.clone()), "seed {seed}:\n{}\n{before:#?}", log.join("\n"));
+        }
+        let expected = tree(&model).join("\n");
+        for fs in all {
+            assert_eq!(tree(fs).join("\n"), expected, "seed {seed}, {fs:?}:\n{}\n{before:#?}", log.join("\n"));
+        }
+        assert_eq!(over.diff().unwrap(), between.diff().unwrap());
+        assert_eq!(written(&read_only()), before, "seed {seed}");
+    }
 }
 
 #[test]
@@ -271,6 +333,37 @@ fn what_is_no_file_is_not_opened() {
             ("rm q", "ok"),
         ],
     );
+}
+
+#[test]
+fn a_directory_that_is_gone_is_empty() {
+    let dir = folder();
+    let mut steps = steps_in(dir.path());
+    steps.run("gone", &[("mkdir d", "ok"), ("hold d d", "ok"), ("rmdir d", "ok")]);
+    assert!(["", "NoEnt"].contains(&&*told(&mut steps, "ls @d")));
+}
+
+/// An overlay keeps places, not open directories, of which a process can only have so many.
+#[cfg(target_os = "linux")]
+#[test]
+fn overlays_hold_few_directories_open() {
+    let (lower, upper) = (folder(), folder());
+    for n in 0..2000 {
+        fs::create_dir_all(lower.path().join(format!("{}/{n}", n % 50))).unwrap();
+        fs::write(lower.path().join(format!("{}/{n}/f", n % 50)), "x").unwrap();
+    }
+    let lower = HostDir::open_read_only(lower.path()).unwrap();
+    let both = OverlayFs::new(lower, HostDir::open(upper.path()).unwrap());
+    let mut steps = Steps::new(&both);
+    let open = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    for n in 0..2000 {
+        let path = format!("{}/{n}", n % 50);
+        steps.run("each", &[(&format!("append {path}/f y"), "1 2"), (&format!("ls {path}"), "f")]);
+    }
+    // Other tests of this process have some, too.
+    assert!(open() < before + 300, "{} before, {} after", before, open());
+    assert_eq!(both.diff().unwrap().len(), 2000);
 }
 
 #[test]

@@ -47,18 +47,29 @@ fn all_that_file_systems_do_over_what_is_there() {
 /// system is what it was.
 #[test]
 fn overlays_are_as_files_in_memory() {
-    for seed in 1..400 {
+    for seed in 1..600 {
         let mut random = Random(u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15));
         let before = MemFs::new();
         let mut steps = Steps::new(&before);
-        (0..40).for_each(|_| drop(told(&mut steps, &random.step())));
+        // Names that were not seen when a file is copied have a test of their own.
+        let links = seed % 2 == 0;
+        for _ in 0..60 {
+            let step = random.step();
+            if links || !step.starts_with("link") {
+                told(&mut steps, &step);
+            }
+        }
         let (model, lower, upper) = (before.fork(), before.fork(), MemFs::new());
         let lower_before = snapshot(&lower);
         let both = OverlayFs::new(lower.clone(), upper.clone());
         let twice = OverlayFs::new(OverlayFs::new(lower.clone(), MemFs::new()), MemFs::new());
+        if links {
+            snapshot(&both);
+            snapshot(&twice);
+        }
         let mut all = [Steps::new(&model), Steps::new(&both), Steps::new(&twice)];
         let mut log = vec![];
-        for _ in 0..60 {
+        for _ in 0..100 {
             let step = random.step();
             let [expected, found, found_twice] = all.each_mut().map(|steps| told(steps, &step));
             log.push(format!("{step}: {expected}"));
@@ -176,6 +187,56 @@ fn names_of_one_lower_file() {
     assert_eq!(lower.list("").unwrap(), ["f", "g", "h"]);
 }
 
+#[test]
+fn names_that_nobody_has_seen() {
+    let linked = || {
+        let (lower, upper, both) = pair(&["a/f"]);
+        Steps::new(&lower).run("below", &[("settimes a 1 2", "ok"), ("mkdir b", "ok"), ("mkdir c", "ok")]);
+        for name in ["b/f", "c/f"] {
+            lower.hard_link("a/f", name).unwrap();
+        }
+        (upper, Steps::new(&both))
+    };
+    let (_, mut steps) = linked();
+    steps.run(
+        "removed",
+        &[
+            ("hold x a/f", "ok"),
+            ("rm a/f", "ok"),
+            ("stat @x", "File 2 10"),
+            ("same @x b/f", "true"),
+            ("stat b/f", "File 2 10"),
+        ],
+    );
+    let (_, mut steps) = linked();
+    steps.run(
+        "the last one",
+        &[
+            ("rm a/f", "ok"),
+            ("rm b/f", "ok"),
+            ("stat c/f", "File 1 10"),
+            ("hold x c/f", "ok"),
+            ("rm c/f", "ok"),
+            ("stat @x", "File 0 10"),
+        ],
+    );
+    let (upper, mut steps) = linked();
+    steps.run(
+        "copied",
+        &[
+            ("pwrite a/f 0 abc", "3"),
+            ("stat a/f", "File 3 10"),
+            ("cat b/f", "abc3456789"),
+            ("same a/f b/f", "true"),
+            ("stat a/f", "File 3 10"),
+            ("rm a/f", "ok"),
+            ("stat c/f", "File 2 10"),
+            ("cat c/f", "abc3456789"),
+        ],
+    );
+    assert_eq!(upper.stat("c/f").unwrap().links, 2);
+}
+
 /// A quota that is met in the middle leaves all as it was.
 #[test]
 fn what_does_not_fit_is_not_copied() {
@@ -210,6 +271,19 @@ fn deep_trees() {
         node = node.lookup("d").unwrap();
     }
     node.create("f", Default::default(), 0).unwrap();
+    // Directories that are held are not walked to again, however many there are.
+    let mut held = vec![both.root().unwrap()];
+    for _ in 0..DEPTH {
+        held.push(held.last().unwrap().lookup("d").unwrap());
+    }
+    let start = std::time::Instant::now();
+    for step in 0..DEPTH {
+        let dir = &held[step * 7919 % DEPTH];
+        dir.create("g", Default::default(), 0).unwrap();
+        dir.unlink("g", 0).unwrap();
+    }
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    drop(held);
     assert_eq!(both.root().unwrap().rename("d", &*node, "d", 0), Err(Errno::Inval));
     let all = both.diff().unwrap();
     assert_eq!((all.len(), all[DEPTH].path.len()), (DEPTH + 1, 2 * DEPTH + 1));

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use jitless::wasi::fs::{Access, Entry, Errno, File, FileSystem, Kind, Node, Result, Times};
+use jitless::wasi::fs::{Access, Entry, Errno, File, FileSystem, Kind, Node, Result, Stat, Times};
 
 /// What has been put aside, and where paths begin.
 pub(crate) struct Steps {
@@ -426,6 +426,20 @@ pub(crate) fn tail(start: usize) -> Option<&'static [(&'static str, &'static str
 
 /// Everything of a tree: paths in order, what is there, and times.
 pub(crate) fn snapshot(fs: &dyn FileSystem) -> Vec<String> {
+    list(fs, |stat| format!("{} {}", stat.accessed, stat.modified))
+}
+
+/// As [`snapshot`], without the times of reading, of which a host keeps account.
+pub(crate) fn written(fs: &dyn FileSystem) -> Vec<String> {
+    list(fs, |stat| stat.modified.to_string())
+}
+
+/// As [`snapshot`], without times.
+pub(crate) fn tree(fs: &dyn FileSystem) -> Vec<String> {
+    list(fs, |_| String::new())
+}
+
+fn list(fs: &dyn FileSystem, times: fn(&Stat) -> String) -> Vec<String> {
     let mut all = vec![];
     let mut dirs = vec![(String::new(), fs.root().unwrap())];
     while let Some((path, dir)) = dirs.pop() {
@@ -437,7 +451,7 @@ pub(crate) fn snapshot(fs: &dyn FileSystem) -> Vec<String> {
                 Kind::Link => node.read_link().unwrap(),
                 _ => String::new(),
             };
-            all.push(format!("{path} {:?} {} {} {what}", stat.kind, stat.accessed, stat.modified));
+            all.push(format!("{path} {:?} {} {what}", stat.kind, times(&stat)));
             if stat.kind == Kind::Dir {
                 dirs.push((path, node));
             }

@@ -48,6 +48,9 @@ impl<'a> Tape<'a> {
     }
 }
 
+/// A file that is open, and for what.
+type Opened = (Arc<dyn File>, Id, Access);
+
 /// A directory that is read bit by bit.
 struct Scan {
     node: Arc<dyn Node>,
@@ -64,7 +67,7 @@ pub(crate) struct Driver<'a> {
     pub(crate) model: Model,
     traits: Traits,
     nodes: [Option<(Arc<dyn Node>, Id)>; NODES],
-    files: [Option<(Arc<dyn File>, Id, Access)>; FILES],
+    files: [Option<Opened>; FILES],
     scan: Option<Scan>,
     inodes: HashMap<Id, u64>,
     now: u64,
@@ -143,7 +146,7 @@ impl<'a> Driver<'a> {
         (node.clone(), *id)
     }
 
-    fn file(&self, tape: &mut Tape<'_>) -> Option<(Arc<dyn File>, Id, Access)> {
+    fn file(&self, tape: &mut Tape<'_>) -> Option<Opened> {
         self.files[tape.below(FILES)].clone()
     }
 

@@ -1,6 +1,8 @@
 //! File systems: what they do compared with a model, and table by table.
 #![cfg(feature = "wasi")]
 
+#[cfg(feature = "archive")]
+mod archive;
 mod driver;
 mod limits;
 mod model;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jitless::wasi::fs::{Errno, Kind, MAX_SIZE, Result, Times};
 
 /// What a node and a name cost, as the documentation of `MemFs` says.
-const NODE: u64 = 256;
-const NAME: u64 = 128;
+const NODE: u64 = 384;
+const NAME: u64 = 192;
 
 /// The number of a node, which is never used again. The root is 0.
 pub(crate) type Id = usize;

@@ -26,7 +26,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, FileType, Metadata};
 
 use self::entry::HostNode;
-use super::mem::ledger::Ledger;
+use super::ledger::Ledger;
 use super::{Account, Errno, FileSystem, Kind, Node, Result, Stat};
 
 /// A folder of the host as a file system.
@@ -44,7 +44,7 @@ use super::{Account, Errno, FileSystem, Kind, Node, Result, Stat};
 /// # What is different
 /// - Names that are not UTF-8 are not listed, and a link whose target is not has no target ([`Errno::IlSeq`]).
 /// - Pipes, sockets and devices have names and times, but cannot be opened ([`Errno::NotSup`]).
-/// - The host keeps its own clock; only times that are set are the guest's.
+/// - The host keeps its own clock; only times that are set are the guest's. It may note when something was read.
 /// - A listing is made when it is read from the start, and is sorted by name. It takes memory, which is charged; all
 ///   listings of one folder together may take 64 MiB ([`Errno::NoSpc`]).
 /// - A node of anything but a directory is a name. Once that is gone, or another node has it, it is [`Errno::NoEnt`];

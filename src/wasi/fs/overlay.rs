@@ -64,8 +64,8 @@ use super::{Access, Account, Change, Errno, FileSystem, Node, Result};
 /// million nodes; beyond is [`Errno::NoSpc`].
 ///
 /// # Hard links
-/// Names of one lower file are names of one file here, too. When it was copied, names in directories that nobody looked
-/// into yet are not counted among its links until somebody does.
+/// Names of one lower file are names of one file here, too. But if a file was copied, and all names of it that were seen
+/// are gone, those in directories that nobody looked into have what was there before.
 #[derive(Clone)]
 pub struct OverlayFs(Arc<Shared>);
 

@@ -170,7 +170,7 @@ impl Node for HostNode {
     fn link(&self, name: &str, node: &dyn Node, _: u64) -> Result {
         let dir = self.change(name)?;
         match &self.same_tree(node)?.place {
-            Place::Dir { .. } => Err(Errno::Perm),
+            Place::Dir { .. } => Err(if dir.symlink_metadata(name).is_ok() { Errno::Exist } else { Errno::Perm }),
             Place::Name { parent, name: old, .. } => parent.hard_link(&**old, dir, name).map_err(errno),
         }
     }

@@ -17,7 +17,7 @@ fn times(stat: &Stat) -> Times {
 }
 
 /// Does something in a directory, and sets its times back.
-fn quietly<T>(dir: &dyn Node, now: u64, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn quietly<T>(dir: &dyn Node, now: u64, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let before = dir.stat()?;
     let done = work()?;
     dir.set_times(times(&before), now)?;
@@ -95,10 +95,10 @@ impl Table {
         let now = self.now;
         let row = self.get(id)?;
         let (dir, name) = row.place.clone().ok_or(Errno::NoEnt)?;
-        let others: Vec<Place> = row.more.iter().flat_map(|more| more.iter().cloned()).collect();
+        let others: Vec<Place> = row.more.iter().cloned().collect();
         let dir = self.copy_dir(dir)?;
         let from = self.lower_node(id)?;
-        let stat = from.stat()?;
+        let stat = self.stat(id, from.stat()?)?;
         let file = quietly(&*dir, now, || match from.kind() {
             Kind::Link => dir.symlink(&name, &from.read_link()?, now).map(|()| None),
             _ => copy_file(&*from, &*dir, &name, now).map(Some),
@@ -112,9 +112,9 @@ impl Table {
             return Err(error);
         }
         let row = self.get_mut(id)?;
-        // From now on it has the names that it has in the upper file system.
         row.in_upper = true;
-        row.forget_lost();
+        row.times = Times::default();
+        row.links = stat.links.saturating_sub(row.names() as u64).min(i64::MAX as u64) as i64;
         row.copied = file.filter(|_| row.is_held());
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The nodes of both file systems, found again when they are needed.
 //!
 //! Idea: nodes may be open files of the host's, of which there are not many. So the table keeps where a node is, not the
-//! node; a few directories that were used lately are kept, and all others are walked to from the nearest of them.
+//! node. Directories that were used lately are kept, a few of them, and so are those that a guest holds; all others are
+//! walked to from the nearest of them.
 
 use core::mem;
 use std::collections::HashMap;
@@ -64,16 +65,18 @@ impl Recent {
     }
 }
 
-/// The node at the end of a chain of names; `above` says what a place is in, or nothing for the root.
+/// The node at the end of a chain of names; `held` has some that are kept elsewhere, `above` says what a place is in, or
+/// nothing for the root.
 fn walk(
     recent: &mut Recent,
     root: &dyn FileSystem,
     mut id: u32,
+    held: impl Fn(u32) -> Option<Arc<dyn Node>>,
     above: impl Fn(u32) -> Result<Option<(u32, Arc<str>)>>,
 ) -> Result<Arc<dyn Node>> {
     let mut names = Vec::new();
     let mut node = loop {
-        if let Some(node) = recent.get(id) {
+        if let Some(node) = held(id).or_else(|| recent.get(id)) {
             break node;
         }
         let Some((parent, name)) = above(id)? else {
@@ -108,8 +111,9 @@ impl Layers {
 
     fn lower_dir(&mut self, id: LowerId) -> Result<Arc<dyn Node>> {
         let dirs = &self.lower_dirs;
-        walk(&mut self.lower_recent, &*self.lower, id, |id| {
-            Ok((id != LOWER_ROOT).then(|| dirs.get(id as usize).cloned().ok_or(Errno::Stale)).transpose()?)
+        let held = |_| None;
+        walk(&mut self.lower_recent, &*self.lower, id, held, |id| {
+            (id != LOWER_ROOT).then(|| dirs.get(id as usize).cloned().ok_or(Errno::Stale)).transpose()
         })
     }
 
@@ -144,11 +148,16 @@ impl Table {
             return self.upper_node(dir)?.lookup(&name);
         }
         let Self { layers, rows, .. } = self;
-        let rows = &*rows;
-        walk(&mut layers.upper_recent, &*layers.upper, id, |id| {
+        let held = |id| rows.get(id).ok()?.last.clone();
+        let node = walk(&mut layers.upper_recent, &*layers.upper, id, held, |id| {
             let row = rows.get(id)?;
             if row.is_root() { Ok(None) } else { row.place.clone().ok_or(Errno::NoEnt).map(Some) }
-        })
+        })?;
+        let row = self.get_mut(id)?;
+        if row.is_held() {
+            row.last = Some(node.clone());
+        }
+        Ok(node)
     }
 
     /// What a node is now.

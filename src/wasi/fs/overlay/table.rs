@@ -12,9 +12,10 @@ use core::ops::ControlFlow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::copy::quietly;
 use super::layers::{LOWER_ROOT, Layers, LowerId, LowerPlace};
+use crate::wasi::fs::ledger::{Ledger, NAME, NODE};
 use crate::wasi::fs::mem::dir::{Dir, Id};
-use crate::wasi::fs::mem::ledger::{Ledger, NAME, NODE};
 use crate::wasi::fs::{Access, Errno, File, FileSystem, Kind, Node, Result, Stat, Times};
 
 /// The place of the root.
@@ -37,8 +38,10 @@ pub(super) struct Row {
     pins: u64,
     /// One of its names. The root has none, nor has what was removed.
     pub(super) place: Option<Place>,
+    /// Has a lower file without a name here names in directories that nobody looked into?
+    unseen: bool,
     /// Its other names.
-    pub(super) more: Option<Box<BTreeSet<Place>>>,
+    pub(super) more: BTreeSet<Place>,
     /// Is what counts in the upper file system?
     pub(super) in_upper: bool,
     /// What it is in [`Table::known`].
@@ -49,14 +52,15 @@ pub(super) struct Row {
     pub(super) lower_dir: Option<LowerId>,
     /// What is in it, once it was looked into.
     dir: Option<Box<Dir>>,
-    /// How many of its names in the lower file system were taken away.
-    lost: u64,
-    /// What it is in the upper file system, when it has no name there any more and is held.
+    /// What to add to the number of names that it has where it is, to have that of all its names. In the lower file
+    /// system there are some that were taken away, in the upper one there may be some that nobody has seen yet.
+    pub(super) links: i64,
+    /// What it is in the upper file system, as long as somebody holds it, and it is a directory or has no name any more.
     pub(super) last: Option<Arc<dyn Node>>,
     /// Its contents in the upper file system, for those who opened it before it was there.
     pub(super) copied: Option<Arc<dyn File>>,
     /// Times of a node that nothing else can keep: a lower one without a name.
-    times: Times,
+    pub(super) times: Times,
 }
 
 /// Rows by number.
@@ -93,13 +97,14 @@ impl Row {
             kind,
             pins: 0,
             place,
-            more: None,
+            unseen: false,
+            more: BTreeSet::new(),
             in_upper: false,
             key: None,
             lower: None,
             lower_dir: None,
             dir: None,
-            lost: 0,
+            links: 0,
             last: None,
             copied: None,
             times: Times::default(),
@@ -123,33 +128,22 @@ impl Row {
         self.pins > 0
     }
 
-    /// It has as many names as its copy.
-    pub(super) fn forget_lost(&mut self) {
-        self.lost = 0;
-    }
-
     /// How many names it has in the table.
-    fn names(&self) -> usize {
-        usize::from(self.place.is_some()) + self.more.as_ref().map_or(0, |more| more.len())
+    pub(super) fn names(&self) -> usize {
+        usize::from(self.place.is_some()) + self.more.len()
     }
 
     fn add_name(&mut self, place: Place) {
+        self.unseen = false;
         match self.place {
             None => self.place = Some(place),
-            Some(_) => drop(self.more.get_or_insert_default().insert(place)),
+            Some(_) => drop(self.more.insert(place)),
         }
     }
 
     fn remove_name(&mut self, place: &Place) {
-        if let Some(more) = &mut self.more {
-            if !more.remove(place) {
-                self.place = more.pop_first();
-            }
-            if more.is_empty() {
-                self.more = None;
-            }
-        } else {
-            self.place = None;
+        if !self.more.remove(place) {
+            self.place = self.more.pop_first();
         }
     }
 }
@@ -229,14 +223,16 @@ impl Table {
         let Ok(row) = self.get_mut(id) else { return };
         row.pins = row.pins.saturating_sub(1);
         if row.pins == 0 {
-            row.copied = None;
-            if row.is_gone() {
-                self.free(id);
-            }
+            (row.copied, row.last) = (None, None);
+            self.free_unused(id);
         }
     }
 
-    fn free(&mut self, id: Id) {
+    /// Frees a node that has no name, if nobody holds it and none is left that was not seen yet.
+    fn free_unused(&mut self, id: Id) {
+        if self.get(id).is_ok_and(|row| row.pins > 0 || !row.is_gone() || row.unseen) {
+            return;
+        }
         self.layers.forget_upper(id);
         if let Some(row) = self.rows.remove(id)
             && let Some(key) = row.key
@@ -260,7 +256,10 @@ impl Table {
 
     fn look_into(&mut self, id: Id) -> Result {
         let mut found = BTreeMap::new();
-        let filled = self.find_names(id, &mut found).and_then(|()| self.fill(id, &found));
+        let filled = self.find_names(id, &mut found).and_then(|()| {
+            self.adopt(id, &found);
+            self.fill(id, &found)
+        });
         if filled.is_err() {
             found.keys().for_each(|name| self.ledger.release_file(NODE + name_cost(name)));
         }
@@ -291,6 +290,26 @@ impl Table {
         Ok(())
     }
 
+    /// Names of lower files that were copied already become names of the copies, if that can be. If not they are other
+    /// files from now on, with what was there before.
+    fn adopt(&mut self, dir: Id, found: &BTreeMap<Arc<str>, Found>) {
+        for (name, Found { upper, lower }) in found {
+            let Some(key) = lower.filter(|_| upper.is_none()).map(|(_, number)| (false, number)) else { continue };
+            let Some(&id) = self.known.get(&key) else { continue };
+            if self.get(id).is_ok_and(|row| row.in_upper) && self.adopt_name(dir, name, id).is_err() {
+                self.known.remove(&key);
+            }
+        }
+    }
+
+    fn adopt_name(&mut self, dir: Id, name: &str, id: Id) -> Result {
+        let node = self.upper_node(id)?;
+        let (dir, now) = (self.copy_dir(dir)?, self.now);
+        quietly(&*dir, now, || dir.link(name, &*node, now))?;
+        self.get_mut(id)?.links -= 1;
+        Ok(())
+    }
+
     /// Makes nodes of names, in the order of names. Nothing fails after the first change.
     fn fill(&mut self, id: Id, found: &BTreeMap<Arc<str>, Found>) -> Result {
         let above = self.get(id)?.place.as_ref().map_or(ROOT, |(above, _)| *above);
@@ -305,9 +324,7 @@ impl Table {
         for (name, Found { upper, lower }) in found {
             let Some((kind, number)) = upper.or(*lower) else { continue };
             let (place, key) = ((id, name.clone()), (upper.is_some(), number));
-            let known = self.known.get(&key).copied().filter(|_| kind != Kind::Dir);
-            // A name of a lower file that was copied meanwhile is another file.
-            let inner = match known.filter(|&known| self.get(known).is_ok_and(|row| row.in_upper == upper.is_some())) {
+            let inner = match self.known.get(&key).copied().filter(|_| kind != Kind::Dir) {
                 Some(known) => {
                     self.ledger.release_file(NODE);
                     known
@@ -345,7 +362,7 @@ impl Table {
         Ok(Stat {
             device: 0,
             inode: row.number,
-            links: if row.is_gone() { 0 } else { stat.links.saturating_sub(row.lost) },
+            links: if row.is_gone() && !row.unseen { 0 } else { stat.links.saturating_add_signed(row.links) },
             accessed: accessed.unwrap_or(stat.accessed),
             modified: modified.unwrap_or(stat.modified),
             ..stat
@@ -469,10 +486,14 @@ impl Table {
     fn lose_name(&mut self, id: Id, place: &Place) -> Result {
         let row = self.get_mut(id)?;
         row.remove_name(place);
-        row.lost += u64::from(!row.in_upper);
-        if row.is_gone() && row.pins == 0 {
-            self.free(id);
+        if !row.in_upper && !row.is_dir() {
+            row.links -= 1;
+            if row.is_gone() {
+                let left = row.links.unsigned_abs();
+                self.get_mut(id)?.unseen = self.lower_node(id)?.stat()?.links > left;
+            }
         }
+        self.free_unused(id);
         Ok(())
     }
 
