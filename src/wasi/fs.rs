@@ -15,8 +15,11 @@
 //! # Invariant
 //! A file system only answers with an [`Errno`]; it never panics, whatever the names, offsets and sizes are.
 
+#[cfg(feature = "archive")]
+mod archive;
 #[cfg(feature = "host-fs")]
 mod host;
+mod ledger;
 mod mem;
 mod overlay;
 
@@ -25,6 +28,8 @@ use core::fmt::Debug;
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
+#[cfg(feature = "archive")]
+pub use self::archive::{ArchiveError, Fault, TarFs, ZipFs};
 #[cfg(feature = "host-fs")]
 pub use self::host::HostDir;
 pub use self::mem::{Change, Changed, Found, MemFs, MemFsBuilder, Used};

@@ -26,7 +26,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, FileType, Metadata};
 
 use self::entry::HostNode;
-use super::mem::ledger::Ledger;
+use super::ledger::Ledger;
 use super::{Account, Errno, FileSystem, Kind, Node, Result, Stat};
 
 /// A folder of the host as a file system.

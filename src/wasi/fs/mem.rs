@@ -7,9 +7,10 @@
 
 mod content;
 pub(super) mod dir;
-pub(super) mod ledger;
 mod node;
 mod table;
+#[cfg(feature = "archive")]
+mod tar;
 mod trees;
 
 use core::fmt::{self, Debug, Formatter};
@@ -17,9 +18,9 @@ use core::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::content::Content;
-use self::ledger::Ledger;
 use self::node::MemNode;
 use self::table::{Body, Id, ROOT, Table};
+use super::ledger::Ledger;
 use super::{Account, Errno, FileSystem, Kind, Node, Result, Stat};
 
 /// A file system in memory, with a quota: files, directories, hard and symbolic links, times.
@@ -56,8 +57,8 @@ use super::{Account, Errno, FileSystem, Kind, Node, Result, Stat};
 /// is [`Errno::Inval`], and symbolic links are not followed: a path that goes through one is [`Errno::NotDir`].
 ///
 /// # What is charged
-/// The length of each file, holes included; 256 bytes for each file, directory or link but the root; for each name its
-/// length and 128 bytes; what a link points to. A file without a name counts as long as it is open. Beyond
+/// The length of each file, holes included; 384 bytes for each file, directory or link but the root; for each name its
+/// length and 192 bytes; what a link points to. A file without a name counts as long as it is open. Beyond
 /// [`MemFsBuilder::max_bytes`] or [`MemFsBuilder::max_files`], or if the account refuses ([`FileSystem::charge_to`]),
 /// is [`Errno::NoSpc`]; a write at the border writes what there is room for. An account is asked while the file system
 /// is locked, and must not use it. When nothing refers to the file system any more it gives everything back to the
@@ -93,7 +94,7 @@ pub struct Used {
     pub files: u64,
 }
 
-/// An entry of a [`MemFs`]: a path, or in a list of one directory a name.
+/// What a walk over a [`MemFs`] finds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Found<'a> {
@@ -168,7 +169,8 @@ impl MemFs {
         make_dirs(&mut self.0.lock(), names(path)?, self.0.time).map(drop)
     }
 
-    /// Makes a symbolic link, and the directories above it.
+    /// Makes a symbolic link, and the directories above it. It may point to anything that has 1 to 4096 bytes and no
+    /// zero byte.
     pub fn symlink(&self, target: &str, path: &str) -> Result {
         let mut table = self.0.lock();
         let (dir, name) = make_parent(&mut table, path, self.0.time)?;

@@ -59,7 +59,7 @@ use super::{Access, Account, Change, Errno, FileSystem, Node, Result};
 /// ([`Errno::NotSup`]), but be removed.
 ///
 /// # What is kept in memory
-/// 256 bytes for each node in a directory that was looked into, and for each name its length and 128 bytes. This is
+/// 512 bytes for each node in a directory that was looked into, and for each name its length and 192 bytes. This is
 /// charged to the account that the overlay and with it the upper file system is given, not the lower one. There may be a
 /// million nodes; beyond is [`Errno::NoSpc`].
 ///

@@ -8,7 +8,7 @@ use cap_std::fs::Dir;
 
 use super::error::errno;
 use super::{Tree, kind, os};
-use crate::wasi::fs::mem::ledger::Ledger;
+use crate::wasi::fs::ledger::Ledger;
 use crate::wasi::fs::{Entry, Kind, Result};
 
 /// Entries, in the order in which they are shown.

@@ -146,7 +146,8 @@ fn place(offset: u64) -> (u64, usize) {
 /// A chunk that nobody shares, with room up to `end`; a file that is long before the chunk gets more room at once.
 fn own(chunk: &mut Arc<Vec<u8>>, end: usize, before: usize) -> Result<&mut Vec<u8>> {
     let room = || (end + end.max(before) / 8).next_multiple_of(GRAIN).min(CHUNK);
-    if Arc::get_mut(chunk).is_none() {
+    // Cheaper than to ask for it twice, and as good: there are no weak ones.
+    if Arc::strong_count(chunk) > 1 {
         let mut copy = Vec::new();
         copy.try_reserve_exact(room().max(chunk.len()))?;
         copy.extend_from_slice(chunk);

@@ -13,14 +13,20 @@ use std::sync::Arc;
 
 use super::content::Content;
 use super::dir::Dir;
-use super::ledger::{Ledger, NAME, NODE};
+use crate::wasi::fs::ledger::Ledger;
 use crate::wasi::fs::{Errno, Kind, MAX_SIZE, Result, Stat, Times};
 
 /// The place of a node in the table.
 pub(in crate::wasi::fs) type Id = u32;
 
+/// What a node costs besides what it holds, the maps of a directory and the last bytes of a chunk included.
+const NODE: u64 = 384;
+
+/// What a name costs besides its letters.
+const NAME: u64 = 192;
+
 /// The longest target of a link, in bytes.
-const MAX_TARGET: usize = 64 << 10;
+const MAX_TARGET: usize = 4096;
 
 /// The place of the root.
 pub(super) const ROOT: Id = 0;
@@ -129,6 +135,12 @@ fn name_cost(name: &str) -> u64 {
     NAME + name.len() as u64
 }
 
+/// A node that no fork shares.
+fn own(slots: &mut [Slot], id: Id) -> Result<&mut Inode> {
+    let inode = slots.get_mut(id as usize).and_then(|slot| slot.inode.as_mut());
+    inode.map(Arc::make_mut).ok_or(Errno::Stale)
+}
+
 impl Table {
     /// A root, which is not charged for.
     pub(super) fn new(ledger: Ledger, now: u64) -> Self {
@@ -154,8 +166,7 @@ impl Table {
     }
 
     fn get_mut(&mut self, id: Id) -> Result<&mut Inode> {
-        let inode = self.slots.get_mut(id as usize).and_then(|slot| slot.inode.as_mut());
-        inode.map(Arc::make_mut).ok_or(Errno::Stale)
+        own(&mut self.slots, id)
     }
 
     /// Somebody holds the node.
@@ -241,10 +252,12 @@ impl Table {
     }
 
     pub(super) fn make_link(&mut self, dir: Id, name: &str, target: &str, now: u64) -> Result {
-        if target.len() > MAX_TARGET {
-            return Err(Errno::NameTooLong);
+        match target {
+            "" => Err(Errno::NoEnt),
+            _ if target.contains('\0') => Err(Errno::Inval),
+            _ if target.len() > MAX_TARGET => Err(Errno::NameTooLong),
+            _ => self.make(dir, name, Body::Link(target.into()), now).map(drop),
         }
-        self.make(dir, name, Body::Link(target.into()), now).map(drop)
     }
 
     /// One more name.
@@ -387,13 +400,15 @@ impl Table {
 
     /// Writes as much as there is room for, which must be something.
     pub(super) fn write(&mut self, id: Id, offset: u64, bytes: &[u8], now: u64) -> Result<usize> {
-        let size = self.get(id)?.file()?.size();
         if bytes.is_empty() {
             return Ok(0);
         }
         if offset >= MAX_SIZE {
             return Err(Errno::FBig);
         }
+        let inode = own(&mut self.slots, id)?;
+        let content = inode.file_mut()?;
+        let size = content.size();
         let longest = size.saturating_add(self.ledger.room()).min(MAX_SIZE);
         let end = offset.saturating_add(bytes.len() as u64).min(longest);
         let len = end.saturating_sub(offset) as usize;
@@ -402,14 +417,11 @@ impl Table {
         }
         let growth = end.saturating_sub(size);
         self.ledger.charge(growth)?;
-        let inode = self.get_mut(id)?;
-        let content = inode.file_mut()?;
         let result = content.write(offset, &bytes[..len]);
-        let grown = content.size() - size;
+        self.ledger.release(growth - (content.size() - size));
         if result.is_ok() {
             inode.touch(now);
         }
-        self.ledger.release(growth - grown);
         result
     }
 

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use super::copy::quietly;
 use super::layers::{LOWER_ROOT, Layers, LowerId, LowerPlace};
+use crate::wasi::fs::ledger::Ledger;
 use crate::wasi::fs::mem::dir::{Dir, Id};
-use crate::wasi::fs::mem::ledger::{Ledger, NAME, NODE};
 use crate::wasi::fs::{Access, Errno, File, FileSystem, Kind, Node, Result, Stat, Times};
 
 /// The place of the root.
@@ -23,6 +23,12 @@ pub(super) const ROOT: Id = 0;
 
 /// The nodes that there may be.
 const MAX_NODES: u64 = 1_000_000;
+
+/// What a node costs besides its names.
+const NODE: u64 = 512;
+
+/// What a name costs besides its letters.
+const NAME: u64 = 192;
 
 /// A name in a directory.
 pub(super) type Place = (Id, Arc<str>);

@@ -1,4 +1,4 @@
-//! What a file system in memory may hold, and what it does.
+//! What a file system may hold in memory, and what it does.
 //!
 //! Idea: all that grows is charged here before it grows; what is charged follows from the files alone (sizes, names,
 //! numbers), not from how they came to be, so it never drifts.
@@ -7,48 +7,42 @@
 
 use std::sync::Arc;
 
-use crate::wasi::fs::{Account, Errno, Result};
-
-/// What a node costs besides what it holds.
-pub(in crate::wasi::fs) const NODE: u64 = 256;
-
-/// What a name costs besides its letters.
-pub(in crate::wasi::fs) const NAME: u64 = 128;
+use super::{Account, Errno, Result};
 
 #[derive(Debug)]
-pub(in crate::wasi::fs) struct Ledger {
-    pub(in crate::wasi::fs) max_bytes: u64,
-    pub(in crate::wasi::fs) max_files: u64,
+pub(super) struct Ledger {
+    pub(super) max_bytes: u64,
+    pub(super) max_files: u64,
     bytes: u64,
     files: u64,
     account: Option<Arc<dyn Account>>,
 }
 
 impl Ledger {
-    pub(in crate::wasi::fs) fn new(max_bytes: u64, max_files: u64) -> Self {
+    pub(super) fn new(max_bytes: u64, max_files: u64) -> Self {
         Self { max_bytes, max_files, bytes: 0, files: 0, account: None }
     }
 
     /// The same sums, which nobody pays for yet.
-    pub(in crate::wasi::fs) fn fork(&self) -> Self {
+    pub(super) fn fork(&self) -> Self {
         Self { account: None, ..*self }
     }
 
-    pub(in crate::wasi::fs) fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    pub(in crate::wasi::fs) fn files(&self) -> u64 {
+    pub(super) fn files(&self) -> u64 {
         self.files
     }
 
     /// Bytes up to the quota.
-    pub(in crate::wasi::fs) fn room(&self) -> u64 {
+    pub(super) fn room(&self) -> u64 {
         self.max_bytes.saturating_sub(self.bytes)
     }
 
     /// The first account stays.
-    pub(in crate::wasi::fs) fn charge_to(&mut self, account: Arc<dyn Account>) -> Result {
+    pub(super) fn charge_to(&mut self, account: Arc<dyn Account>) -> Result {
         if self.account.is_none() {
             if !account.charge(self.bytes) {
                 return Err(Errno::NoSpc);
@@ -59,8 +53,11 @@ impl Ledger {
     }
 
     /// All or nothing.
-    pub(in crate::wasi::fs) fn charge(&mut self, bytes: u64) -> Result {
-        let refused = |account: &Arc<dyn Account>| bytes > 0 && !account.charge(bytes);
+    pub(super) fn charge(&mut self, bytes: u64) -> Result {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let refused = |account: &Arc<dyn Account>| !account.charge(bytes);
         if bytes > self.room() || self.account.as_ref().is_some_and(refused) {
             return Err(Errno::NoSpc);
         }
@@ -68,7 +65,10 @@ impl Ledger {
         Ok(())
     }
 
-    pub(in crate::wasi::fs) fn release(&mut self, bytes: u64) {
+    pub(super) fn release(&mut self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
         self.bytes = self.bytes.saturating_sub(bytes);
         if let Some(account) = &self.account {
             account.release(bytes);
@@ -76,7 +76,7 @@ impl Ledger {
     }
 
     /// Charges for one node more.
-    pub(in crate::wasi::fs) fn charge_file(&mut self, bytes: u64) -> Result {
+    pub(super) fn charge_file(&mut self, bytes: u64) -> Result {
         if self.files >= self.max_files {
             return Err(Errno::NoSpc);
         }
@@ -85,7 +85,7 @@ impl Ledger {
         Ok(())
     }
 
-    pub(in crate::wasi::fs) fn release_file(&mut self, bytes: u64) {
+    pub(super) fn release_file(&mut self, bytes: u64) {
         self.files = self.files.saturating_sub(1);
         self.release(bytes);
     }
