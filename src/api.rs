@@ -30,6 +30,8 @@ pub use self::global::Global;
 pub use self::instance::{Export, Extern, Instance};
 pub use self::linker::{InstancePre, Linker};
 pub use self::listing::ListedOperator;
+#[cfg(feature = "profile")]
+pub use self::listing::profile;
 pub use self::memory::Memory;
 pub use self::module::{ExportType, ImportType, Module};
 pub use self::resume::{

@@ -26,6 +26,7 @@
 //! | exchange data | [`Memory`], [`Table`], [`Global`], [`ExternRef`], [`Val`] |
 //! | bound it | [`Store::set_fuel`], [`Store::set_deadline`], [`Store::stop_handle`], [`StoreLimits`] |
 //! | stop it and let it go on | [`Func::call_resumable`] |
+//! | have all of that as one thing, files included | [`Sandbox`] (feature `wasi`) |
 //! | find out what went wrong | [`Error`], [`ErrorKind`], [`Trap`], [`Backtrace`] |
 //!
 //! The names are those of wasmtime, so most programs for it need another import line and nothing else. What differs: an
@@ -44,7 +45,8 @@
 //! One unit for each instruction but `block`, `loop`, `else`, `end` and `nop`, which are free. A call takes one more for
 //! each 16 locals that the callee declares. `memory.copy`, `memory.fill` and `memory.init` take one more for each 64 bytes,
 //! `table.copy`, `table.fill`, `table.init` and `table.grow` for each 8 elements, rounded down; that is charged after the
-//! bounds are checked and before anything is done. Functions of the host charge what they like ([`Caller::charge`]).
+//! bounds are checked and before anything is done. Instantiation takes for each segment what `memory.init` or `table.init`
+//! would, and nothing is made if there is less. Functions of the host charge what they like ([`Caller::charge`]).
 //!
 //! Instructions are charged for in groups that are always executed together, so when fuel runs out [`Store::fuel_used`]
 //! may be beyond what was set, by no more than such a group; the group is then executed when the call goes on
@@ -91,6 +93,8 @@ pub(crate) mod exec;
 mod api;
 
 #[cfg(feature = "wasi")]
+pub mod sandbox;
+#[cfg(feature = "wasi")]
 pub mod wasi;
 
 pub use self::api::*;
@@ -99,6 +103,8 @@ pub use self::config::{Compilation, Config, Dispatch, ModuleLimits, Proposals};
 pub use self::error::{
     Backtrace, Cause, Error, ErrorKind, Frame, ImportError, Invalid, Place, Result, Trap, TrapDetail,
 };
+#[cfg(feature = "wasi")]
+pub use self::sandbox::{Sandbox, SandboxConfig, SandboxError, SandboxErrorKind};
 pub use self::types::{
     ExternKind, ExternType, FuncType, GlobalType, HeapType, Limits, MemoryType, Mutability, RefType, TableType, TypeId,
     ValType,

@@ -22,6 +22,7 @@ use crate::code::{Code, Map};
 use crate::config::{Compilation, Config, Dispatch};
 use crate::cover::bare_tile;
 use crate::error::{Error, Result};
+use crate::module::operators::GoOn;
 use crate::module::{Description, decode};
 use crate::translate::{self, Scratch, Unchecked};
 use crate::types::TypeRegistry;
@@ -154,11 +155,11 @@ impl Loaded {
         self.code[defined as usize].get()
     }
 
-    /// The code of a function that the module defines, counted without imports.
-    pub(crate) fn code(&self, defined: u32) -> Result<&Code> {
+    /// The code of a function that the module defines, counted without imports. `go_on` may end its translation.
+    pub(crate) fn code(&self, defined: u32, go_on: GoOn<'_>) -> Result<&Code> {
         match self.code_if_ready(defined) {
             Some(code) => Ok(code),
-            None => self.translate(defined, &mut self.late_validator()),
+            None => self.translate(defined, &mut self.late_validator(), go_on),
         }
     }
 
@@ -170,22 +171,22 @@ impl Loaded {
 
     fn translate_all(&self) -> Result<()> {
         let mut body = Some(Body::new(&self.desc, &self.references));
-        (0..self.code.len() as u32).try_for_each(|i| self.translate(i, &mut body).map(drop))
+        (0..self.code.len() as u32).try_for_each(|i| self.translate(i, &mut body, &|| Ok(())).map(drop))
     }
 
     /// With a validator both walk the body together.
     #[cold]
-    fn translate(&self, defined: u32, validator: &mut Option<Body<'_>>) -> Result<&Code> {
+    fn translate(&self, defined: u32, validator: &mut Option<Body<'_>>, go_on: GoOn<'_>) -> Result<&Code> {
         let (desc, engine) = (&self.desc, &*self.engine);
         let function = desc.imported_funcs + defined;
         let code = engine.with_scratch(|scratch| match validator {
             Some(body) => {
                 body.begin(function)?;
-                let code = translate::function(desc, engine.bounced, function, body, scratch)?;
+                let code = translate::function(desc, engine.bounced, function, body, scratch, go_on)?;
                 body.finish()?;
                 Ok(code)
             }
-            None => translate::function(desc, engine.bounced, function, &mut Unchecked, scratch),
+            None => translate::function(desc, engine.bounced, function, &mut Unchecked, scratch, go_on),
         })?;
         Ok(self.publish(defined, code))
     }
@@ -216,7 +217,7 @@ impl Loaded {
 
     /// The tiles of a function, for its listing. Not kept.
     pub(crate) fn listing(&self, defined: u32) -> Result<Map> {
-        self.code(defined)?;
+        self.code(defined, &|| Ok(()))?;
         translate::map(&self.desc, self.engine.bounced, self.desc.imported_funcs + defined, true)
     }
 

@@ -18,7 +18,7 @@ use crate::code::{Code, Map};
 use crate::cover::{NO_SLOT, Trees};
 use crate::error::{Error, Result};
 use crate::module::Description;
-use crate::module::operators::{self, BlockType, BrTable, Sink};
+use crate::module::operators::{self, BlockType, BrTable, GoOn, Sink};
 use crate::types::{FuncType, HeapType, ValType};
 use alloc::vec::Vec;
 use emit::Emit;
@@ -108,34 +108,41 @@ pub(crate) struct Translator<'a> {
 
 /// Values that calls, blocks and branches carry through a function at most: so many, and so many for each byte of its body.
 /// An operator of two bytes may carry 2,000.
-const CARRIED: (u64, u64) = (1_000_000, 64);
+const CARRIED: (u64, u64) = (1_000_000, 16);
 
-/// Translates a function, addressed by its index in the module, while `check` sees every operator first.
+/// Translates a function, addressed by its index in the module, while `check` sees every operator first. `go_on` may end it.
 pub(crate) fn function<C: Sink>(
     desc: &Description,
     bounced: bool,
     function: u32,
     check: &mut C,
     scratch: &mut Scratch,
+    go_on: GoOn<'_>,
 ) -> Result<Code> {
     scratch.emit.begin(bounced, None);
-    run(desc, function, check, scratch).map(|(code, _)| code)
+    run(desc, function, check, scratch, go_on).map(|(code, _)| code)
 }
 
 /// Translates a function once more, for the way back from its words to its operators, or with `lines` for its listing.
 pub(crate) fn map(desc: &Description, bounced: bool, function: u32, lines: bool) -> Result<Map> {
     let mut scratch = Scratch::default();
     scratch.emit.begin(bounced, Some(Map::new(lines)));
-    run(desc, function, &mut Unchecked, &mut scratch).map(|(_, map)| map)
+    run(desc, function, &mut Unchecked, &mut scratch, &|| Ok(())).map(|(_, map)| map)
 }
 
-fn run<C: Sink>(desc: &Description, function: u32, check: &mut C, scratch: &mut Scratch) -> Result<(Code, Map)> {
+fn run<C: Sink>(
+    desc: &Description,
+    function: u32,
+    check: &mut C,
+    scratch: &mut Scratch,
+    go_on: GoOn<'_>,
+) -> Result<(Code, Map)> {
     let ty = desc.type_of_func(function).expect("the caller passes a function of the module");
     let mut t = Translator::new(desc, ty, scratch);
     t.read_locals(function)?;
     t.carried_limit = CARRIED.0 + CARRIED.1 * desc.body(function).map_or(0, |body| body.len() as u64);
     t.open_body();
-    operators::read_body(desc, function, &mut (check, &mut t))?;
+    operators::read_body_while(desc, function, &mut (check, &mut t), go_on)?;
     t.complete()
 }
 

@@ -25,42 +25,86 @@
 //! ```
 //!
 //! # What there is
-//! Arguments, environment, clocks, random bytes, the three standard streams, waiting for clocks and input, exit. All
-//! other calls answer [`Errno::NoSys`]; there are no files yet. A pointer outside of the guest's memory is
-//! [`Errno::Fault`], never a trap. When a guest ends itself the call into it fails with
-//! [`ErrorKind::Exit`](crate::ErrorKind::Exit), also for status 0; [`Error::exit_code`](crate::Error::exit_code) has
-//! the status.
+//! All 46 calls of `wasi_snapshot_preview1`, and those of `wasi_unstable`: arguments, environment, clocks, random bytes,
+//! the three standard streams, files, waiting, exit. There are no sockets and no signals; what is open is not a socket
+//! ([`Errno::NotSock`]), and `proc_raise` is [`Errno::NoSys`]. A pointer outside of the guest's memory is
+//! [`Errno::Fault`], and a value that means nothing [`Errno::Inval`]; neither is a trap, and neither has done anything.
+//! When a guest ends itself the call into it fails with [`ErrorKind::Exit`](crate::ErrorKind::Exit), also for status 0;
+//! [`Error::exit_code`] has the status, as has what [`run_command`] returns.
+//!
+//! # Files
+//! A guest has the file systems that are mounted, and no others: in memory, of the host, or one over another ([`fs`]).
+//!
+//! ```
+//! use jitless::wasi::{WasiCtx, fs::MemFs};
+//!
+//! let files = MemFs::new();
+//! files.write("in.txt", "text")?;
+//! let wasi = WasiCtx::builder().arg("prog").mount("/data", files.clone()).mount_read_only("/etc", MemFs::new()).build()?;
+//! // … run a guest with it, then:
+//! assert_eq!(files.list("")?, ["in.txt"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A path begins in a directory that is open, and never leads out of it: not by `..`, not by a link, not by a root. Each
+//! would be [`Errno::NotCapable`]. It has at most 4096 bytes, and each name 255 ([`Errno::NameTooLong`]); at most 40
+//! links are followed ([`Errno::Loop`]). A slash at its end says that it has to be a directory, and nothing else. Paths
+//! are UTF-8 ([`Errno::IlSeq`]).
+//!
+//! What a descriptor may be used for it was opened for: a right that is missing is [`Errno::NotCapable`], and rights
+//! only become fewer. In what is mounted to be read nothing can be changed, nor moved or linked to where it could be.
+//!
+//! # Memory
+//! With a guest's first call its files, and what is captured of its output, are charged to its store, as its memories
+//! are ([`Store::account`](crate::Store::account)); if that is too much the call ends with an error of kind
+//! [`Budget`](crate::ErrorKind::Budget). Later it is [`Errno::NoSpc`] when something grows too much. How many
+//! descriptors there may be [`WasiCtxBuilder::max_files`] says.
 //!
 //! # Fuel
-//! A call takes one unit of fuel for 64 bytes that it reads, writes or makes. Waiting takes none; it ends at the
+//! A call takes one unit of fuel for 64 bytes that it reads, writes or makes, names included, and one for each component
+//! of a path, those of links that are followed included. Waiting takes none; it ends at the
 //! store's deadline and when the call is stopped, within a millisecond. Writing to a pipe that nobody reads does not.
 //!
 //! # Invariant
 //! A guest gets nothing of the host's that the builder was not told to give: a new context has no arguments, no
-//! environment, no input, and its output goes nowhere. Only clock and random bytes are the host's from the start.
+//! environment, no input and no files, and its output goes nowhere. Only clock and random bytes are the host's from the
+//! start, and [`WasiCtxBuilder::deterministic`] takes those away.
 
 mod abi;
+mod account;
 mod args;
 mod calls;
 mod clock;
+mod dir;
 mod errno;
 mod fd;
 pub mod fs;
+mod io;
+mod path;
 mod poll;
 mod proc;
 mod random;
+mod rights;
+mod run;
+mod sock;
+mod stat;
 mod stdio;
+mod trace;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use self::clock::Clock;
 pub use self::errno::Errno;
 pub use self::random::Random;
+pub use self::run::{add_unknown_to_linker, initialize, run_command};
 pub use self::stdio::{Capture, Input, Output};
 
 use self::args::Texts;
 use self::fd::Descriptors;
-use crate::{Cause, Linker, Result};
+use self::fs::FileSystem;
+use self::trace::Trace;
+use crate::{Cause, Error, Linker, Result};
 
 /// What a guest has of the world.
 #[derive(Debug)]
@@ -70,6 +114,10 @@ pub struct WasiCtx {
     clock: Clock,
     random: Random,
     fds: Descriptors,
+    mounts: Vec<Arc<dyn FileSystem>>,
+    /// Are files and output charged to the guest's store already?
+    charged: bool,
+    trace: Option<Trace>,
 }
 
 impl WasiCtx {
@@ -77,11 +125,16 @@ impl WasiCtx {
     pub fn builder() -> WasiCtxBuilder {
         WasiCtxBuilder::new()
     }
+
+    /// The time for what a guest changes. It is no look at the clock.
+    fn now(&self) -> u64 {
+        self.clock.now(clock::Id::Realtime)
+    }
 }
 
 /// Defines the calls of WASI in a linker. `ctx` finds the guest's context in the data of its store.
 ///
-/// An import of a name that WASI does not have stays undefined; see
+/// An import of a name that WASI does not have stays undefined; see [`add_unknown_to_linker`], and
 /// [`Linker::define_unknown_imports_as_traps`].
 pub fn add_to_linker<T>(
     linker: &mut Linker<T>,
@@ -100,9 +153,19 @@ pub struct WasiCtxBuilder {
     stderr: Output,
     clock: Clock,
     random: Random,
+    mounts: Vec<Mount>,
+    max_files: Option<u32>,
+    trace: Option<Trace>,
 }
 
+/// A file system, where a guest finds it, and whether it may only read.
+#[derive(Debug)]
+struct Mount(Arc<str>, Arc<dyn FileSystem>, bool);
+
 impl WasiCtxBuilder {
+    /// As many descriptors may be open at once, if nothing else is said.
+    pub const MAX_FILES: u32 = 1024;
+
     /// A guest without anything but clock and random bytes.
     pub fn new() -> Self {
         Self::default()
@@ -182,18 +245,65 @@ impl WasiCtxBuilder {
         self
     }
 
+    /// Lets a guest see a file system as the directory `guest_path`, and change what is in it.
+    ///
+    /// The guest finds it as a descriptor that is open from the start: the first that is mounted has the number 3, and
+    /// so on. The path is told to the guest as it is; C libraries look for the longest that a path of theirs begins with.
+    ///
+    /// No path leads out of it, also not by links, whatever the file system is.
+    pub fn mount(&mut self, guest_path: impl AsRef<str>, fs: impl FileSystem) -> &mut Self {
+        let read_only = fs.read_only();
+        self.mounts.push(Mount(guest_path.as_ref().into(), Arc::new(fs), read_only));
+        self
+    }
+
+    /// As [`Self::mount`], but the guest can change nothing: whatever would is [`Errno::NotCapable`].
+    pub fn mount_read_only(&mut self, guest_path: impl AsRef<str>, fs: impl FileSystem) -> &mut Self {
+        self.mounts.push(Mount(guest_path.as_ref().into(), Arc::new(fs), true));
+        self
+    }
+
+    /// How many descriptors may be open at once, the standard streams and what is mounted included. One more is
+    /// [`Errno::MFile`]. Default: [`Self::MAX_FILES`].
+    pub fn max_files(&mut self, count: u32) -> &mut Self {
+        self.max_files = Some(count);
+        self
+    }
+
+    /// Has a line made of each call of the guest, when it is over: `path_open(3, 1, "a/b", …) = 0 → 4`.
+    pub fn trace(&mut self, line: impl FnMut(&str) + Send + 'static) -> &mut Self {
+        self.trace = Some(Trace(Box::new(line)));
+        self
+    }
+
+    /// Makes what the guest does depend on nothing but its input: the clock begins in 2001 and goes on by a millisecond
+    /// at each look, and random bytes come from `seed`. Not fit for secrets.
+    ///
+    /// File systems list their entries in the same order anyway, unless they are the host's.
+    pub fn deterministic(&mut self, seed: u64) -> &mut Self {
+        const START: u64 = 1_000_000_000_000_000_000;
+        self.clock(Clock::stepping(START, 1_000_000)).random(Random::seeded(seed))
+    }
+
     /// Makes the context. The builder is as new then.
     ///
-    /// An error if an argument or variable has a zero byte in it, a variable's name is empty or has a `=` in it, or if
+    /// An error if a file system has no root to show, and if an argument or variable has a zero byte in it, a variable's name is empty or has a `=` in it, or if
     /// there are more than 16 MiB of either.
     pub fn build(&mut self) -> Result<WasiCtx> {
-        let Self { args, env, stdin, stdout, stderr, clock, random } = core::mem::take(self);
+        let Self { args, env, stdin, stdout, stderr, clock, random, mounts, max_files, trace } = core::mem::take(self);
+        let mut fds = Descriptors::stdio(stdin, stdout, stderr, max_files.unwrap_or(Self::MAX_FILES));
+        for Mount(name, fs, read_only) in &mounts {
+            fds.preopen(name.clone(), fs.root().map_err(Error::new)?, *read_only);
+        }
         Ok(WasiCtx {
             args: Texts::new(&args, "bytes of arguments")?,
             env: Texts::new(last_of_each(env)?, "bytes of environment")?,
             clock,
             random,
-            fds: Descriptors::stdio(stdin, stdout, stderr),
+            fds,
+            mounts: mounts.into_iter().map(|Mount(_, fs, _)| fs).collect(),
+            charged: false,
+            trace,
         })
     }
 }

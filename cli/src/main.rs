@@ -8,6 +8,7 @@
 
 mod dump;
 mod entry;
+mod files;
 mod flags;
 mod input;
 mod inspect;
@@ -97,6 +98,8 @@ fn main() -> ExitCode {
         Ok(cli) => verb(cli),
         Err(error) => usage(&error),
     };
+    #[cfg(feature = "profile")]
+    let result = write_profile().and(result);
     match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => failure.report(),
@@ -117,6 +120,15 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
             report::print(script)?;
             Ok(status::OK)
         }
+    }
+}
+
+/// Writes how often each tile ran, if the environment says where.
+#[cfg(feature = "profile")]
+fn write_profile() -> Result<(), Failure> {
+    match std::env::var_os("JITLESS_PROFILE") {
+        Some(path) => std::fs::write(path, jitless::profile()).map_err(Failure::output),
+        None => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use jitless::wasi::{self, Input, Output, WasiCtx};
 use jitless::{Compilation, Error, ErrorKind, Linker, Module, Store, Val};
 
+use crate::files::{self, Saves};
 use crate::report::{self, Failure, escaped, note, plain, status};
 use crate::streams::{self, Fate};
 use crate::summary::{Object, quoted};
@@ -49,6 +50,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     stdin: Option<PathBuf>,
 
+    #[command(flatten)]
+    files: files::Args,
+
+    /// Give the guest a clock that steps and random numbers from a seed, so that every run is the same
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    #[arg(value_parser = flags::number)]
+    deterministic: Option<u64>,
+
+    /// Say on standard error what the guest calls
+    #[arg(long, value_name = "WHAT", value_enum)]
+    trace: Option<Traced>,
+
     /// What becomes of imports that are not defined
     #[arg(long, value_name = "HOW", value_enum)]
     stub_imports: Option<Stub>,
@@ -74,6 +87,12 @@ enum Stub {
     Zero,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Traced {
+    /// Calls of WASI, and what they come to
+    Wasi,
+}
+
 /// Runs a guest, and gives the status that it ended with.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let begin = Instant::now();
@@ -87,7 +106,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     };
     let (output, fate) = streams::stdout();
     let name = input::name(file);
-    let mut guest = Guest { args, plan, begin, name, fate, loaded: None, module: None, store: None };
+    let mut guest =
+        Guest { args, plan, begin, name, fate, saves: Saves::default(), loaded: None, module: None, store: None };
     let result = guest.run(file, guest_args, output);
     guest.finish(result)
 }
@@ -99,6 +119,7 @@ struct Guest<'a> {
     begin: Instant,
     name: String,
     fate: Fate,
+    saves: Saves,
     loaded: Option<Duration>,
     module: Option<Module>,
     store: Option<Store<WasiCtx>>,
@@ -127,9 +148,9 @@ impl From<Failure> for End {
 impl Guest<'_> {
     /// The results, if an export was called.
     fn run(&mut self, file: &OsStr, guest_args: &[OsString], output: Output) -> Result<Vec<Val>, End> {
+        let wasi = self.wasi(file, guest_args, output)?;
         let (args, plan) = (self.args, &self.plan);
         let engine = plan.engine()?;
-        let wasi = self.wasi(file, guest_args, output)?;
         let module = self.module.insert(Module::new(&engine, input::module(file)?)?);
         self.loaded = Some(self.begin.elapsed());
 
@@ -159,7 +180,7 @@ impl Guest<'_> {
         Ok(results)
     }
 
-    fn wasi(&self, file: &OsStr, guest_args: &[OsString], output: Output) -> Result<WasiCtx, End> {
+    fn wasi(&mut self, file: &OsStr, guest_args: &[OsString], output: Output) -> Result<WasiCtx, End> {
         let mut wasi = WasiCtx::builder();
         let own_name = Path::new(file).file_name().unwrap_or(file);
         wasi.arg(self.args.argv0.as_deref().unwrap_or(own_name).as_encoded_bytes());
@@ -194,13 +215,20 @@ impl Guest<'_> {
                 wasi.stdin(Input::file(file.map_err(unreadable)?))
             }
         };
+        self.saves = self.args.files.mount(&mut wasi)?;
+        if let Some(seed) = self.args.deterministic {
+            wasi.deterministic(seed);
+        }
+        if let Some(Traced::Wasi) = self.args.trace {
+            wasi.trace(|line| note(escaped(line)));
+        }
         Ok(wasi.build().map_err(Failure::usage)?)
     }
 
     /// Says how it ended, everywhere where it is to be said.
     fn finish(self, result: Result<Vec<Val>, End>) -> Result<u8, Failure> {
         let took = self.begin.elapsed();
-        let written = self.write_status(&result);
+        let written = self.saves.write().and(self.write_status(&result));
         let end = match result {
             Ok(results) => print_results(&results).and_then(|()| self.fate.check()).map(|()| status::OK),
             Err(End::Error(error)) if error.kind() == ErrorKind::Exit => match report::status_of(&error) {

@@ -18,6 +18,15 @@ pub struct ListedOperator {
     pub tiles: Vec<String>,
 }
 
+/// How often each tile ran, of all functions that this process has translated so far.
+///
+/// A line for each tile, in the order of the code: `#` where a label stands in front or `-`, the count, the tile's
+/// pattern. `tools/mine.py` makes the list of fused sequences of such listings.
+#[cfg(feature = "profile")]
+pub fn profile() -> String {
+    crate::translate::profile::listing()
+}
+
 impl Module {
     /// The operators of a function and the tiles that they became, in order.
     ///

@@ -30,7 +30,7 @@ impl StoreInner {
     fn make_ready(&mut self, func: u32) -> Result<Rec> {
         let rec = self.rec(func);
         let module = &self.numbered(instance_of(rec.key)).module;
-        let code = module.code(rec.index - module.desc.imported_funcs)?;
+        let code = module.code(rec.index - module.desc.imported_funcs, &|| self.check_stop())?;
         let rec = Rec { code: code.entry(), frame: code.frame, ..rec };
         *self.rec_mut(func) = rec;
         Ok(rec)
@@ -43,7 +43,11 @@ impl StoreInner {
         }
         let (code, frame) = match self.read_site() {
             Ok(site) => site,
-            Err(error) => return Err(self.fail_at(Exit::Call, error)),
+            // The callee's translation took too long: nothing of the call has been done.
+            Err(error) => match self.poll() {
+                Err(pause) => return Err(self.wait(Exit::Call, Outcome::Paused(pause))),
+                Ok(()) => return Err(self.fail_at(Exit::Call, error)),
+            },
         };
         self.enter_frame(self.place(), code, frame)
     }
@@ -71,7 +75,7 @@ impl StoreInner {
     /// Makes a cold site, whose first word is the callee's index, a warm one.
     fn patch<'s>(&self, function: u32, word: impl Fn(usize) -> &'s AtomicU32) -> Result<(Ip, u32)> {
         let module = &self.numbered(self.current).module;
-        let code = module.code(function - module.desc.imported_funcs)?;
+        let code = module.code(function - module.desc.imported_funcs, &|| self.check_stop())?;
         debug_assert!(code.frame < PATCHING);
         let cold = word(SITE_FRAME).compare_exchange(COLD, PATCHING, Ordering::AcqRel, Ordering::Relaxed);
         if cold.is_ok() {

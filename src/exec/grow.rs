@@ -251,6 +251,8 @@ impl StoreInner {
         let most = memory.max_pages().saturating_mul(memory.ty.page_size());
         let what = "a memory";
         budget.charge(bytes - old, what)?;
+        // Room to spare is not charged, but it is never more than could be.
+        let most = most.min(bytes.saturating_add(budget.left()));
         let grown = match (usize::try_from(bytes), usize::try_from(most)) {
             (Ok(len), most) => memory.change(|items| extend(items, len, most.unwrap_or(usize::MAX), 0, true)),
             _ => false,
@@ -268,6 +270,8 @@ impl StoreInner {
         let (old, most) = (table.len(), table.max_len());
         let (what, more) = ("a table", (len - table.len()).saturating_mul(SLOT as u64));
         budget.charge(more, what)?;
+        // As for memories.
+        let most = most.min(len.saturating_add(budget.left() / SLOT as u64));
         let grown = match (usize::try_from(len), usize::try_from(most)) {
             (Ok(len), most) => table.change(|items| extend(items, len, most.unwrap_or(usize::MAX), init, init == 0)),
             _ => false,

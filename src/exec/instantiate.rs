@@ -76,6 +76,7 @@ impl StoreInner {
         if !self.reserve(desc.bodies.len(), desc.tables.len(), desc.memories.len()) {
             return Err(Error::budget("an instance", self.budget.limit(), self.budget.used()));
         }
+        self.charge(price(desc))?;
         // Apart from the store, so that the store can be read meanwhile.
         let mut budget = core::mem::take(&mut self.budget);
         let made = self.make(module, &imports, next, &mut budget);
@@ -201,6 +202,13 @@ impl StoreInner {
         }
         Ok(())
     }
+}
+
+/// What it costs to fill an instance: each segment as `memory.init` or `table.init` would, data only where it is copied.
+fn price(desc: &Description) -> u64 {
+    let elements = desc.elements.iter().map(|segment| 1 + u64::from(segment.items.len()) / 8);
+    let active = desc.data.iter().filter(|segment| matches!(segment.mode, DataMode::Active { .. }));
+    elements.chain(active.map(|segment| 1 + segment.range.len() as u64 / 64)).sum()
 }
 
 fn constants<'a>(desc: &'a Description, instance: &'a Instance) -> Constants<'a> {

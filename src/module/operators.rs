@@ -152,16 +152,32 @@ jitless_machine::for_each_special!(sink);
 ///
 /// The vector of locals is skipped: [`locals`] reads and checks it.
 pub(crate) fn read_body<S: Sink>(desc: &Description, function: u32, sink: &mut S) -> Result<(), Error> {
+    read_body_while(desc, function, sink, &|| Ok(()))
+}
+
+/// The same, until `go_on` has an error, which it is asked for every few thousand operators.
+pub(crate) fn read_body_while<S: Sink>(
+    desc: &Description,
+    function: u32,
+    sink: &mut S,
+    go_on: GoOn<'_>,
+) -> Result<(), Error> {
     let Some(range) = desc.body(function) else { return Ok(()) };
     let body = wasmparser::FunctionBody::new(binary_reader(desc, range));
     let operators = body.get_operators_reader().map_err(malformed)?;
-    read(desc, operators, Reader { desc, function: Some(function), offset: 0, sink })
+    read(desc, operators, Reader { desc, function: Some(function), offset: 0, sink }, go_on)
 }
+
+/// Says by an error when what takes long has to end.
+pub(crate) type GoOn<'a> = &'a dyn Fn() -> Result<(), Error>;
+
+/// Operators between two questions whether to go on.
+const STRETCH: u32 = 4096;
 
 /// Hands the operators of a constant expression to a sink, its `end` included.
 pub(crate) fn read_const<S: Sink>(desc: &Description, expr: &ConstExpr, sink: &mut S) -> Result<(), Error> {
     let operators = OperatorsReader::new(binary_reader(desc, &expr.range));
-    read(desc, operators, Reader { desc, function: None, offset: 0, sink })
+    read(desc, operators, Reader { desc, function: None, offset: 0, sink }, &|| Ok(()))
 }
 
 /// The groups of locals that a function declares, without its parameters: how many, of which type.
@@ -254,9 +270,16 @@ fn read<'a, S: Sink>(
     desc: &'a Description,
     mut operators: OperatorsReader<'a>,
     mut reader: Reader<'_, S>,
+    go_on: GoOn<'_>,
 ) -> Result<(), Error> {
     debug_assert!(core::ptr::eq(desc, reader.desc));
+    let mut left = STRETCH;
     while !operators.eof() {
+        left -= 1;
+        if left == 0 {
+            go_on()?;
+            left = STRETCH;
+        }
         reader.offset = operators.original_position() as usize;
         reader.sink.at(reader.offset);
         match operators.visit_operator(&mut reader) {

@@ -129,7 +129,7 @@ impl StoreInner {
     }
 
     /// Is there a reason to stop now, fuel apart?
-    fn poll(&self) -> Result<(), Pause> {
+    pub(crate) fn poll(&self) -> Result<(), Pause> {
         if self.meter.stop.requested.load(Ordering::Relaxed) == self.meter.call && self.meter.call != 0 {
             return Err(Pause::Stopped);
         }

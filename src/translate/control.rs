@@ -183,7 +183,7 @@ impl Translator<'_> {
             Signature::Empty => return,
             Signature::Value(v) => {
                 if results {
-                    self.push_settled(v.class());
+                    self.push_settled([v.class()].into_iter());
                 }
                 return;
             }
@@ -192,7 +192,7 @@ impl Translator<'_> {
         };
         let types = if results { ty.results() } else { ty.params() };
         self.carry_more(types.len());
-        types.iter().for_each(|t| self.push_settled(t.class()));
+        self.push_settled(types.iter().map(|ty| ty.class()));
     }
 
     /// Number of values and of their slots that a branch to the block carries.

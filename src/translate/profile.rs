@@ -25,7 +25,7 @@ pub(super) fn counters(tiles: &[(Line, bool)]) -> u64 {
 }
 
 /// One line for each tile that ran: `#` behind a label or `-`, count, pattern. `tools/mine.py` reads it.
-pub fn listing() -> String {
+pub(crate) fn listing() -> String {
     let mut out = String::new();
     for p in PROFILES.lock().iter() {
         for ((line, fresh), counter) in p.tiles.iter().zip(p.counters) {

@@ -34,7 +34,7 @@ impl<'a> Translator<'a> {
         self.carry_more(types.len());
         self.held = [NO_SLOT; 3];
         self.s.emit.separate();
-        types.iter().for_each(|t| self.push_settled(t.class()));
+        self.push_settled(types.iter().map(|ty| ty.class()));
     }
 
     fn call_results(&mut self, ty: &FuncType) {

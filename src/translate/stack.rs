@@ -79,12 +79,15 @@ impl Translator<'_> {
         }
     }
 
-    /// Pushes a value that lies in its home already.
-    pub(super) fn push_settled(&mut self, ty: Ty) {
-        let home = self.next_home();
-        let node = self.s.trees.slot(home, ty);
-        self.s.stack.push(Entry { node, home });
-        self.reach(home + slots(ty));
+    /// Pushes values that lie in their homes already.
+    pub(super) fn push_settled(&mut self, types: impl Iterator<Item = Ty>) {
+        let mut home = self.next_home();
+        for ty in types {
+            let node = self.s.trees.slot(home, ty);
+            self.s.stack.push(Entry { node, home });
+            home += slots(ty);
+        }
+        self.reach(home);
     }
 
     pub(super) fn push_constant(&mut self, ty: Ty, bits: u64) {

@@ -9,6 +9,7 @@ use std::io;
 use smallvec::SmallVec;
 
 use super::errno::Errno;
+use super::fs::Kind;
 use crate::{Error, Result};
 
 /// The two modules that offer these calls. Layouts and a few numbers differ.
@@ -165,27 +166,62 @@ pub(super) fn record<const N: usize>(fields: &[(usize, &[u8])]) -> [u8; N] {
     record
 }
 
-/// What a descriptor is.
+/// What a descriptor or a name is.
 pub(super) mod filetype {
+    use super::Kind;
+
     pub(in crate::wasi) const UNKNOWN: u8 = 0;
+    pub(in crate::wasi) const BLOCK_DEVICE: u8 = 1;
     pub(in crate::wasi) const CHARACTER_DEVICE: u8 = 2;
+    pub(in crate::wasi) const DIRECTORY: u8 = 3;
+    pub(in crate::wasi) const REGULAR_FILE: u8 = 4;
+    pub(in crate::wasi) const SOCKET_STREAM: u8 = 6;
+    pub(in crate::wasi) const SYMBOLIC_LINK: u8 = 7;
+
+    pub(in crate::wasi) fn of(kind: Kind) -> u8 {
+        match kind {
+            Kind::File => REGULAR_FILE,
+            Kind::Dir => DIRECTORY,
+            Kind::Link => SYMBOLIC_LINK,
+            Kind::Other => UNKNOWN,
+            Kind::BlockDevice => BLOCK_DEVICE,
+            Kind::CharDevice => CHARACTER_DEVICE,
+            Kind::Socket => SOCKET_STREAM,
+        }
+    }
 }
 
 /// Flags of a descriptor.
 pub(super) mod fdflags {
     pub(in crate::wasi) const APPEND: u16 = 1;
+    pub(in crate::wasi) const DSYNC: u16 = 2;
     pub(in crate::wasi) const NONBLOCK: u16 = 4;
-    /// All that are defined, the three sorts of synchronous writing included.
+    pub(in crate::wasi) const SYNC: u16 = 16;
+    /// All that are defined, synchronous reading included.
     pub(in crate::wasi) const ALL: u16 = 0x1f;
 }
 
-/// What a descriptor may be used for.
-pub(super) mod rights {
-    pub(in crate::wasi) const FD_READ: u64 = 1 << 1;
-    pub(in crate::wasi) const FD_FDSTAT_SET_FLAGS: u64 = 1 << 3;
-    pub(in crate::wasi) const FD_WRITE: u64 = 1 << 6;
-    pub(in crate::wasi) const FD_FILESTAT_GET: u64 = 1 << 21;
-    pub(in crate::wasi) const POLL_FD_READWRITE: u64 = 1 << 27;
+/// How a path is looked up.
+pub(super) mod lookupflags {
+    pub(in crate::wasi) const SYMLINK_FOLLOW: u32 = 1;
+}
+
+/// How a file is opened.
+pub(super) mod oflags {
+    pub(in crate::wasi) const CREAT: u32 = 1;
+    pub(in crate::wasi) const DIRECTORY: u32 = 2;
+    pub(in crate::wasi) const EXCL: u32 = 4;
+    pub(in crate::wasi) const TRUNC: u32 = 8;
+    pub(in crate::wasi) const ALL: u32 = 15;
+}
+
+/// Which times are set, and to what.
+pub(super) mod fstflags {
+    pub(in crate::wasi) const ATIM: u32 = 1;
+    pub(in crate::wasi) const ATIM_NOW: u32 = 2;
+    pub(in crate::wasi) const MTIM: u32 = 4;
+    pub(in crate::wasi) const MTIM_NOW: u32 = 8;
+    pub(in crate::wasi) const ALL: u32 = 15;
 }
 
 #[cfg(test)]

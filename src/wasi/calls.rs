@@ -1,14 +1,12 @@
 //! The one table of calls: name, parameters, what answers them. Everything that a linker needs is made from it.
 //!
-//! Invariant: every call of both modules is here with its type, so a program that imports one links; what is not built
-//! yet answers [`Errno::NoSys`], as the specification allows.
+//! Invariant: every call of both modules is here with its type, so a program that imports one links.
 
 use core::fmt::{self, Debug, Formatter};
 
 use super::abi::{Bytes, Fail, Outcome, Version};
-use super::errno::Errno;
-use super::{WasiCtx, args, clock, fd, poll, proc, random};
-use crate::{Caller, Linker, Result};
+use super::{WasiCtx, account, args, clock, dir, fd, io, path, poll, proc, random, sock, stat, trace};
+use crate::{Account, Caller, Linker, Result};
 
 /// A call that a guest makes: the guest, and which of the two modules it called.
 pub(super) struct Call<'a> {
@@ -20,11 +18,23 @@ pub(super) struct Call<'a> {
 trait Guest {
     fn ctx(&mut self) -> &mut WasiCtx;
     fn memory(&mut self) -> Result<(&mut [u8], &mut WasiCtx)>;
+    fn account(&self) -> Account;
     fn charge(&mut self, fuel: u64) -> Result<()>;
     fn check_stop(&self) -> Result<()>;
 }
 
 impl Call<'_> {
+    /// The guest's first call has its files and its output charged to its store from then on.
+    fn begin(&mut self) -> Result<()> {
+        if self.guest.ctx().charged { Ok(()) } else { self.charge_files() }
+    }
+
+    #[cold]
+    fn charge_files(&mut self) -> Result<()> {
+        let account = self.guest.account();
+        account::charge_to(self.guest.ctx(), account)
+    }
+
     /// The guest's side of the world.
     pub(super) fn ctx(&mut self) -> &mut WasiCtx {
         self.guest.ctx()
@@ -72,6 +82,10 @@ impl<T, F: Fn(&mut T) -> &mut WasiCtx> Guest for Host<'_, T, F> {
         Ok((bytes, (self.ctx)(data)))
     }
 
+    fn account(&self) -> Account {
+        self.caller.account().clone()
+    }
+
     fn charge(&mut self, fuel: u64) -> Result<()> {
         self.caller.charge(fuel)
     }
@@ -108,15 +122,6 @@ impl Answer for () {
     }
 }
 
-/// The answer that a row of the table stands for.
-macro_rules! answer {
-    (nosys, $call:expr, $($arg:ident)*) => {{
-        let _ = ($call, $($arg),*);
-        Err(Fail::Errno(Errno::NoSys))
-    }};
-    ($module:ident::$function:ident, $call:expr, $($arg:ident)*) => { $module::$function($call, $($arg),*) };
-}
-
 macro_rules! calls {
     ($($versions:ident { $($name:ident($($arg:ident: $ty:ident),*) -> $result:ty = $($answer:ident)::+;)* })*) => {
         /// Adds every call to a linker, under both module names. `ctx` finds a guest's context in the embedder's data.
@@ -131,7 +136,12 @@ macro_rules! calls {
                     move |caller: Caller<'_, T>, $($arg: $ty),*| -> Result<$result> {
                         let mut host = Host { caller, ctx };
                         let call = &mut Call { guest: &mut host, version };
-                        Answer::of(answer!($($answer)::+, call, $($arg)*))
+                        call.begin()?;
+                        let outcome = $($answer)::+(call, $($arg),*);
+                        if call.ctx().trace.is_some() {
+                            trace::line(call, stringify!($name), &[$((stringify!($arg), i128::from($arg))),*], &outcome);
+                        }
+                        Answer::of(outcome)
                     },
                 )?;)*
             })*
@@ -162,59 +172,59 @@ calls! {
         random_get(buf: u32, buf_len: u32) -> Errnum = random::get;
 
         proc_exit(status: u32) -> () = proc::exit;
-        proc_raise(signal: u32) -> Errnum = nosys;
+        proc_raise(signal: u32) -> Errnum = proc::raise;
         sched_yield() -> Errnum = proc::sched_yield;
 
-        fd_advise(fd: u32, offset: u64, len: u64, advice: u32) -> Errnum = nosys;
-        fd_allocate(fd: u32, offset: u64, len: u64) -> Errnum = nosys;
+        fd_advise(fd: u32, offset: u64, len: u64, advice: u32) -> Errnum = stat::advise;
+        fd_allocate(fd: u32, offset: u64, len: u64) -> Errnum = stat::allocate;
         fd_close(fd: u32) -> Errnum = fd::close;
-        fd_datasync(fd: u32) -> Errnum = nosys;
-        fd_fdstat_get(fd: u32, stat: u32) -> Errnum = fd::fdstat_get;
-        fd_fdstat_set_flags(fd: u32, flags: u32) -> Errnum = fd::fdstat_set_flags;
-        fd_fdstat_set_rights(fd: u32, rights: u64, inheriting: u64) -> Errnum = nosys;
-        fd_filestat_get(fd: u32, stat: u32) -> Errnum = fd::filestat_get;
-        fd_filestat_set_size(fd: u32, size: u64) -> Errnum = nosys;
-        fd_filestat_set_times(fd: u32, atim: u64, mtim: u64, fst_flags: u32) -> Errnum = nosys;
-        fd_pread(fd: u32, iovs: u32, iovs_len: u32, offset: u64, nread: u32) -> Errnum = nosys;
-        fd_prestat_dir_name(fd: u32, path: u32, path_len: u32) -> Errnum = fd::prestat_dir_name;
-        fd_prestat_get(fd: u32, prestat: u32) -> Errnum = fd::prestat_get;
-        fd_pwrite(fd: u32, iovs: u32, iovs_len: u32, offset: u64, nwritten: u32) -> Errnum = nosys;
-        fd_read(fd: u32, iovs: u32, iovs_len: u32, nread: u32) -> Errnum = fd::read;
-        fd_readdir(fd: u32, buf: u32, buf_len: u32, cookie: u64, bufused: u32) -> Errnum = nosys;
-        fd_renumber(from: u32, to: u32) -> Errnum = nosys;
-        fd_seek(fd: u32, offset: i64, whence: u32, position: u32) -> Errnum = fd::seek;
-        fd_sync(fd: u32) -> Errnum = nosys;
-        fd_tell(fd: u32, position: u32) -> Errnum = fd::tell;
-        fd_write(fd: u32, iovs: u32, iovs_len: u32, nwritten: u32) -> Errnum = fd::write;
+        fd_datasync(fd: u32) -> Errnum = stat::datasync;
+        fd_fdstat_get(fd: u32, stat: u32) -> Errnum = stat::fdstat_get;
+        fd_fdstat_set_flags(fd: u32, flags: u32) -> Errnum = stat::fdstat_set_flags;
+        fd_fdstat_set_rights(fd: u32, rights: u64, inheriting: u64) -> Errnum = stat::fdstat_set_rights;
+        fd_filestat_get(fd: u32, stat: u32) -> Errnum = stat::filestat_get;
+        fd_filestat_set_size(fd: u32, size: u64) -> Errnum = stat::filestat_set_size;
+        fd_filestat_set_times(fd: u32, atim: u64, mtim: u64, fst_flags: u32) -> Errnum = stat::filestat_set_times;
+        fd_pread(fd: u32, iovs: u32, iovs_len: u32, offset: u64, nread: u32) -> Errnum = io::pread;
+        fd_prestat_dir_name(fd: u32, path: u32, path_len: u32) -> Errnum = stat::prestat_dir_name;
+        fd_prestat_get(fd: u32, prestat: u32) -> Errnum = stat::prestat_get;
+        fd_pwrite(fd: u32, iovs: u32, iovs_len: u32, offset: u64, nwritten: u32) -> Errnum = io::pwrite;
+        fd_read(fd: u32, iovs: u32, iovs_len: u32, nread: u32) -> Errnum = io::read;
+        fd_readdir(fd: u32, buf: u32, buf_len: u32, cookie: u64, bufused: u32) -> Errnum = dir::readdir;
+        fd_renumber(from: u32, to: u32) -> Errnum = fd::renumber;
+        fd_seek(fd: u32, offset: i64, whence: u32, position: u32) -> Errnum = io::seek;
+        fd_sync(fd: u32) -> Errnum = stat::sync;
+        fd_tell(fd: u32, position: u32) -> Errnum = io::tell;
+        fd_write(fd: u32, iovs: u32, iovs_len: u32, nwritten: u32) -> Errnum = io::write;
 
-        path_create_directory(fd: u32, path: u32, path_len: u32) -> Errnum = nosys;
-        path_filestat_get(fd: u32, flags: u32, path: u32, path_len: u32, stat: u32) -> Errnum = nosys;
+        path_create_directory(fd: u32, path: u32, path_len: u32) -> Errnum = path::create_directory;
+        path_filestat_get(fd: u32, flags: u32, path: u32, path_len: u32, stat: u32) -> Errnum = path::filestat_get;
         path_filestat_set_times(
             fd: u32, flags: u32, path: u32, path_len: u32, atim: u64, mtim: u64, fst_flags: u32
-        ) -> Errnum = nosys;
+        ) -> Errnum = path::filestat_set_times;
         path_link(
             old_fd: u32, old_flags: u32, old_path: u32, old_path_len: u32, new_fd: u32, new_path: u32, new_path_len: u32
-        ) -> Errnum = nosys;
+        ) -> Errnum = path::link;
         path_open(
             fd: u32, dirflags: u32, path: u32, path_len: u32, oflags: u32, rights: u64, inheriting: u64, fdflags: u32,
             opened: u32
-        ) -> Errnum = nosys;
-        path_readlink(fd: u32, path: u32, path_len: u32, buf: u32, buf_len: u32, bufused: u32) -> Errnum = nosys;
-        path_remove_directory(fd: u32, path: u32, path_len: u32) -> Errnum = nosys;
+        ) -> Errnum = path::open;
+        path_readlink(fd: u32, path: u32, path_len: u32, buf: u32, buf_len: u32, bufused: u32) -> Errnum = path::readlink;
+        path_remove_directory(fd: u32, path: u32, path_len: u32) -> Errnum = path::remove_directory;
         path_rename(
             fd: u32, old_path: u32, old_path_len: u32, new_fd: u32, new_path: u32, new_path_len: u32
-        ) -> Errnum = nosys;
-        path_symlink(old_path: u32, old_path_len: u32, fd: u32, new_path: u32, new_path_len: u32) -> Errnum = nosys;
-        path_unlink_file(fd: u32, path: u32, path_len: u32) -> Errnum = nosys;
+        ) -> Errnum = path::rename;
+        path_symlink(old_path: u32, old_path_len: u32, fd: u32, new_path: u32, new_path_len: u32) -> Errnum = path::symlink;
+        path_unlink_file(fd: u32, path: u32, path_len: u32) -> Errnum = path::unlink_file;
 
         sock_recv(
             fd: u32, ri_data: u32, ri_data_len: u32, ri_flags: u32, ro_data_len: u32, ro_flags: u32
-        ) -> Errnum = nosys;
-        sock_send(fd: u32, si_data: u32, si_data_len: u32, si_flags: u32, so_data_len: u32) -> Errnum = nosys;
-        sock_shutdown(fd: u32, how: u32) -> Errnum = nosys;
+        ) -> Errnum = sock::recv;
+        sock_send(fd: u32, si_data: u32, si_data_len: u32, si_flags: u32, so_data_len: u32) -> Errnum = sock::send;
+        sock_shutdown(fd: u32, how: u32) -> Errnum = sock::shutdown;
     }
     PREVIEW1 {
-        sock_accept(fd: u32, flags: u32, accepted: u32) -> Errnum = nosys;
+        sock_accept(fd: u32, flags: u32, accepted: u32) -> Errnum = sock::accept;
     }
 }
 

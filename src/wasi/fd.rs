@@ -1,219 +1,207 @@
-//! Descriptors: the table of what a guest has open, and the calls on it.
+//! Descriptors: the table of what a guest has open.
 //!
-//! Invariant: whatever can be wrong with a call's pointers is found before anything is read, written or closed.
+//! Idea: a descriptor is asked for by what it has to be and by the rights that a call needs, in one step, so that no call
+//! can forget either. What it is counts first: a directory is no file, whatever its rights are.
+//!
+//! Invariant: a number that is free is in the heap of free numbers exactly once or beyond the end of the table; the
+//! table never has more entries than its limit.
 
-use std::io::IoSlice;
+use core::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
 
-use super::abi::{IOVEC, Iovecs, Outcome, fdflags, filetype, record, rights, total};
+use super::abi::Outcome;
 use super::calls::Call;
 use super::errno::Errno;
-use super::stdio::{Input, Output, WAIT};
+use super::fs::{self, File, Node};
+use super::rights;
+use super::stdio::{Input, Output};
 
 /// What is open, by number.
-#[derive(Debug, Default)]
-pub(super) struct Descriptors(Vec<Option<Descriptor>>);
-
 #[derive(Debug)]
-struct Descriptor {
-    stream: Stream,
-    flags: u16,
+pub(super) struct Descriptors {
+    open: Vec<Option<Descriptor>>,
+    free: BinaryHeap<Reverse<u32>>,
+    max: u32,
 }
 
 #[derive(Debug)]
-enum Stream {
+pub(super) struct Descriptor {
+    pub(super) what: What,
+    /// What it may be used for.
+    pub(super) rights: u64,
+    /// What may be used for that is opened through it.
+    pub(super) inheriting: u64,
+    pub(super) flags: u16,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
     Input(Input),
     Output(Output),
+    Dir {
+        node: Arc<dyn Node>,
+        /// The name under which a guest finds it, if it was open from the start.
+        preopen: Option<Arc<str>>,
+    },
+    File(Open),
+}
+
+/// A file, and where reading or writing goes on.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) file: Arc<dyn File>,
+    pub(super) offset: u64,
 }
 
 impl Descriptors {
-    /// The standard streams at the numbers 0 to 2.
-    pub(super) fn stdio(input: Input, output: Output, errors: Output) -> Self {
-        let open = |stream| Some(Descriptor { stream, flags: 0 });
-        Self(vec![open(Stream::Input(input)), open(Stream::Output(output)), open(Stream::Output(errors))])
-    }
-
-    fn get(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
-        self.0.get_mut(fd as usize).and_then(Option::as_mut).ok_or(Errno::BadF)
-    }
-
-    fn output(&mut self, fd: u32) -> Result<&mut Output, Errno> {
-        match &mut self.get(fd)?.stream {
-            Stream::Output(output) => Ok(output),
-            Stream::Input(_) => Err(Errno::BadF),
-        }
-    }
-
-    /// The stream to read from, and whether the guest wants to wait for it.
-    fn input(&mut self, fd: u32) -> Result<(&mut Input, bool), Errno> {
-        let Descriptor { stream, flags } = self.get(fd)?;
-        match stream {
-            Stream::Input(input) => Ok((input, *flags & fdflags::NONBLOCK == 0)),
-            Stream::Output(_) => Err(Errno::BadF),
-        }
-    }
-
-    /// The stream that a guest waits to read from.
-    pub(super) fn readable(&mut self, fd: u32) -> Result<&mut Input, Errno> {
-        Ok(self.input(fd)?.0)
-    }
-
-    /// Can the guest write to it? It never has to wait.
-    pub(super) fn writable(&mut self, fd: u32) -> Result<(), Errno> {
-        self.output(fd).map(|_| ())
-    }
-}
-
-impl Descriptor {
-    /// Its sort and rights.
-    fn describe(&self) -> (u8, u64) {
-        use rights::*;
-        let (terminal, right) = match &self.stream {
-            Stream::Input(input) => (input.is_terminal(), FD_READ),
-            Stream::Output(output) => (output.is_terminal(), FD_WRITE),
+    /// The standard streams at the numbers 0 to 2. `max` is how many there may be when a guest opens one.
+    pub(super) fn stdio(input: Input, output: Output, errors: Output, max: u32) -> Self {
+        let stream = |what, right| {
+            let rights = rights::STREAM | right;
+            Some(Descriptor { what, rights, inheriting: 0, flags: 0 })
         };
-        let sort = if terminal { filetype::CHARACTER_DEVICE } else { filetype::UNKNOWN };
-        (sort, right | FD_FDSTAT_SET_FLAGS | FD_FILESTAT_GET | POLL_FD_READWRITE)
+        let input = stream(What::Input(input), rights::FD_READ);
+        let [output, errors] = [output, errors].map(|output| stream(What::Output(output), rights::FD_WRITE));
+        Self { open: vec![input, output, errors], free: BinaryHeap::new(), max }
     }
-}
 
-/// Buffers that are handed on at once.
-const AT_ONCE: usize = 16;
+    /// Opens a directory from the start.
+    pub(super) fn preopen(&mut self, name: Arc<str>, node: Arc<dyn Node>, read_only: bool) {
+        let taken = if read_only { rights::CHANGING } else { 0 };
+        let (rights, inheriting) = (rights::DIR & !taken, (rights::DIR | rights::FILE) & !taken);
+        let what = What::Dir { node, preopen: Some(name) };
+        self.open.push(Some(Descriptor { what, rights, inheriting, flags: 0 }));
+    }
 
-pub(super) fn write(call: &mut Call<'_>, fd: u32, iovs: u32, iovs_len: u32, nwritten: u32) -> Outcome {
-    let (bytes, ctx) = call.memory()?;
-    ctx.fds.output(fd)?;
-    bytes.range(nwritten, 4)?;
-    let iovecs = bytes.iovecs(iovs, iovs_len)?;
-    call.charge(total(&iovecs) + u64::from(iovs_len) * IOVEC)?;
-    let (mut bytes, ctx) = call.memory()?;
-    let output = ctx.fds.output(fd)?;
-    let mut done = 0;
-    for iovecs in iovecs.chunks(AT_ONCE) {
-        let mut slices = [IoSlice::new(&[]); AT_ONCE];
-        let mut wanted = 0;
-        for (slice, &(ptr, len)) in slices.iter_mut().zip(iovecs) {
-            *slice = IoSlice::new(bytes.get(ptr, len.into())?);
-            wanted += len;
-        }
-        match output.write(&mut slices[..iovecs.len()]) {
-            Ok(written) => {
-                // Not above what iovecs sum up to, which 32 bits hold.
-                done += written as u32;
-                if written < wanted as usize {
-                    break;
-                }
+    pub(super) fn get(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
+        self.open.get_mut(fd as usize).and_then(Option::as_mut).ok_or(Errno::BadF)
+    }
+
+    /// A file, for something that needs these rights. A stream is [`Errno::SPipe`].
+    pub(super) fn file(&mut self, fd: u32, needed: u64) -> Result<(&mut Open, u16), Errno> {
+        let descriptor = self.get(fd)?;
+        match descriptor.what {
+            What::Dir { .. } => Err(Errno::IsDir),
+            What::Input(_) | What::Output(_) => Err(Errno::SPipe),
+            What::File(ref mut file) => {
+                has(descriptor.rights, needed)?;
+                Ok((file, descriptor.flags))
             }
-            // What was written before counts, and the error comes again at the next call.
-            Err(error) if done > 0 && error.get_ref().is_none() => break,
-            Err(error) => return Err(error.into()),
         }
     }
-    Ok(bytes.write_u32(nwritten, done)?)
+
+    /// A directory, for something that needs these rights, and the rights that it hands on.
+    pub(super) fn dir(&mut self, fd: u32, needed: u64) -> Result<(&Arc<dyn Node>, u64), Errno> {
+        let descriptor = self.get(fd)?;
+        match &descriptor.what {
+            What::Dir { node, .. } => {
+                has(descriptor.rights, needed)?;
+                Ok((node, descriptor.inheriting))
+            }
+            _ => Err(Errno::NotDir),
+        }
+    }
+
+    /// The name of a directory that was open from the start.
+    pub(super) fn preopened(&mut self, fd: u32) -> Result<&Arc<str>, Errno> {
+        match &self.get(fd)?.what {
+            What::Dir { preopen: Some(name), .. } => Ok(name),
+            _ => Err(Errno::BadF),
+        }
+    }
+
+    /// Everything that is written to.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = &Output> {
+        self.open.iter().flatten().filter_map(|descriptor| match &descriptor.what {
+            What::Output(output) => Some(output),
+            _ => None,
+        })
+    }
+
+    /// Is there room for one more?
+    pub(super) fn room(&self) -> Result<(), Errno> {
+        if self.free.is_empty() && self.open.len() >= self.max as usize { Err(Errno::MFile) } else { Ok(()) }
+    }
+
+    /// Opens it at the lowest free number.
+    pub(super) fn insert(&mut self, descriptor: Descriptor) -> Result<u32, Errno> {
+        self.room()?;
+        match self.free.pop() {
+            Some(Reverse(fd)) => {
+                self.put(fd, Some(descriptor));
+                Ok(fd)
+            }
+            None => {
+                let fd = u32::try_from(self.open.len()).map_err(|_| Errno::MFile)?;
+                self.open.push(Some(descriptor));
+                Ok(fd)
+            }
+        }
+    }
+
+    fn put(&mut self, fd: u32, descriptor: Option<Descriptor>) {
+        if let Some(place) = self.open.get_mut(fd as usize) {
+            *place = descriptor;
+        }
+    }
+
+    fn take(&mut self, fd: u32) -> Result<Descriptor, Errno> {
+        let descriptor = self.open.get_mut(fd as usize).and_then(Option::take).ok_or(Errno::BadF)?;
+        self.free.push(Reverse(fd));
+        Ok(descriptor)
+    }
 }
 
-pub(super) fn read(call: &mut Call<'_>, fd: u32, iovs: u32, iovs_len: u32, nread: u32) -> Outcome {
-    let (bytes, ctx) = call.memory()?;
-    ctx.fds.input(fd)?;
-    bytes.range(nread, 4)?;
-    let iovecs = bytes.iovecs(iovs, iovs_len)?;
-    call.charge(u64::from(iovs_len) * IOVEC)?;
-    if iovecs.is_empty() {
-        return Ok(call.memory()?.0.write_u32(nread, 0)?);
-    }
-    loop {
-        let (input, wait) = call.ctx().fds.input(fd)?;
-        if input.ready(if wait { WAIT } else { core::time::Duration::ZERO }) {
-            break;
-        }
-        if !wait {
-            return Err(Errno::Again.into());
-        }
-        call.check_stop()?;
-    }
-    let done = fill(call, fd, &iovecs)?;
-    // The bytes that are there are charged for after they are known: reading them cannot be undone.
-    call.memory()?.0.write_u32(nread, done)?;
-    call.charge(done.into())?;
-    Ok(())
+/// Are all rights that are needed among these?
+pub(super) fn has(rights: u64, needed: u64) -> fs::Result {
+    if needed & !rights == 0 { Ok(()) } else { Err(Errno::NotCapable) }
 }
 
-/// Reads what is there into buffers, one after the other.
-fn fill(call: &mut Call<'_>, fd: u32, iovecs: &Iovecs) -> Outcome<u32> {
-    let (mut bytes, ctx) = call.memory()?;
-    let (input, _) = ctx.fds.input(fd)?;
-    let mut done = 0;
-    for (number, &(ptr, len)) in iovecs.iter().enumerate() {
-        if number > 0 && !input.has_more() {
-            break;
-        }
-        let read = match input.read(bytes.get_mut(ptr, len.into())?) {
-            Ok(read) => read,
-            Err(_) if done > 0 => break,
-            Err(error) => return Err(error.into()),
-        };
-        // A buffer is never longer than 32 bits say, nor are all of them.
-        done += read as u32;
-        if read < len as usize {
-            break;
-        }
-    }
-    Ok(done)
-}
-
+/// A host's stream goes on being open when a guest closes its own.
 pub(super) fn close(call: &mut Call<'_>, fd: u32) -> Outcome {
+    call.ctx().fds.take(fd)?;
+    Ok(())
+}
+
+/// Closes `to`, which has to be open, and gives its number to `from`, with all that it is: also a directory that was
+/// open from the start stays one.
+pub(super) fn renumber(call: &mut Call<'_>, from: u32, to: u32) -> Outcome {
     let fds = &mut call.ctx().fds;
-    fds.get(fd)?;
-    fds.0[fd as usize] = None;
-    Ok(())
-}
-
-pub(super) fn fdstat_get(call: &mut Call<'_>, fd: u32, stat: u32) -> Outcome {
-    let (mut bytes, ctx) = call.memory()?;
-    let descriptor = ctx.fds.get(fd)?;
-    let (sort, rights) = descriptor.describe();
-    let fields: [(usize, &[u8]); 3] = [(0, &[sort]), (2, &descriptor.flags.to_le_bytes()), (8, &rights.to_le_bytes())];
-    Ok(bytes.write(stat, &record::<24>(&fields))?)
-}
-
-pub(super) fn fdstat_set_flags(call: &mut Call<'_>, fd: u32, flags: u32) -> Outcome {
-    let descriptor = call.ctx().fds.get(fd)?;
-    let flags = u16::try_from(flags).ok().filter(|flags| flags & !fdflags::ALL == 0).ok_or(Errno::Inval)?;
-    // A stream has no writing that could be synchronous or not.
-    if flags & !(fdflags::APPEND | fdflags::NONBLOCK) != 0 {
-        return Err(Errno::NotSup.into());
+    fds.get(from)?;
+    fds.get(to)?;
+    if from != to {
+        let moved = fds.take(from)?;
+        fds.put(to, Some(moved));
     }
-    descriptor.flags = flags;
     Ok(())
 }
 
-/// A stream has neither size nor times; its number tells it from the others.
-pub(super) fn filestat_get(call: &mut Call<'_>, fd: u32, stat: u32) -> Outcome {
-    let version = call.version;
-    let (mut bytes, ctx) = call.memory()?;
-    let (sort, _) = ctx.fds.get(fd)?.describe();
-    let inode = u64::from(fd).to_le_bytes();
-    let links = 1u32.to_le_bytes();
-    // After the link count, of 32 or 64 bits, come size and times, which are zero.
-    let fields: [(usize, &[u8]); 3] = [(8, &inode), (16, &[sort]), (version.pick(24, 20), &links)];
-    let record = record::<64>(&fields);
-    Ok(bytes.write(stat, &record[..version.pick(64, 56)])?)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-pub(super) fn seek(call: &mut Call<'_>, fd: u32, _offset: i64, whence: u32, _position: u32) -> Outcome {
-    call.ctx().fds.get(fd)?;
-    Err(if whence > 2 { Errno::Inval } else { Errno::SPipe }.into())
-}
+    fn open() -> Descriptor {
+        Descriptor { what: What::Output(Output::null()), rights: 0, inheriting: 0, flags: 0 }
+    }
 
-pub(super) fn tell(call: &mut Call<'_>, fd: u32, _position: u32) -> Outcome {
-    call.ctx().fds.get(fd)?;
-    Err(Errno::SPipe.into())
-}
+    #[test]
+    fn the_lowest_free_number_is_next() {
+        let mut fds = Descriptors::stdio(Input::empty(), Output::null(), Output::null(), 6);
+        assert_eq!([3, 4, 5].map(|_| fds.insert(open())), [Ok(3), Ok(4), Ok(5)]);
+        assert_eq!(fds.insert(open()), Err(Errno::MFile));
+        for fd in [4, 1, 5] {
+            fds.take(fd).unwrap();
+            assert_eq!(fds.take(fd).unwrap_err(), Errno::BadF);
+        }
+        assert_eq!([1, 4, 5].map(|_| fds.insert(open())), [Ok(1), Ok(4), Ok(5)]);
+        assert_eq!(fds.insert(open()), Err(Errno::MFile));
+        assert!(fds.free.is_empty() && fds.open.len() == 6);
+    }
 
-/// No descriptor is a directory that was open from the start.
-pub(super) fn prestat_get(_: &mut Call<'_>, _fd: u32, _prestat: u32) -> Outcome {
-    Err(Errno::BadF.into())
-}
-
-pub(super) fn prestat_dir_name(_: &mut Call<'_>, _fd: u32, _path: u32, _path_len: u32) -> Outcome {
-    Err(Errno::BadF.into())
+    #[test]
+    fn rights() {
+        assert_eq!([has(6, 0), has(6, 2), has(6, 6)], [Ok(()); 3]);
+        assert_eq!([has(6, 1), has(6, 7), has(0, 1 << 63)], [Err(Errno::NotCapable); 3]);
+    }
 }

@@ -22,6 +22,7 @@ mod host;
 mod ledger;
 mod mem;
 mod overlay;
+pub(super) mod resolve;
 
 use core::any::Any;
 use core::fmt::Debug;
@@ -53,6 +54,21 @@ pub trait FileSystem: Any + Debug + Send + Sync {
     fn charge_to(&self, account: Arc<dyn Account>) -> Result {
         let _ = account;
         Ok(())
+    }
+}
+
+/// A file system that others have a hand on too.
+impl<F: FileSystem + ?Sized> FileSystem for Arc<F> {
+    fn root(&self) -> Result<Arc<dyn Node>> {
+        (**self).root()
+    }
+
+    fn read_only(&self) -> bool {
+        (**self).read_only()
+    }
+
+    fn charge_to(&self, account: Arc<dyn Account>) -> Result {
+        (**self).charge_to(account)
     }
 }
 

@@ -17,6 +17,8 @@ use super::abi::{Bytes, Outcome, Version, record, u16_at, u32_at, u64_at};
 use super::calls::Call;
 use super::clock::Id;
 use super::errno::Errno;
+use super::fd::{Descriptors, What, has};
+use super::rights;
 
 /// Deadline and stop handle are looked at so often.
 const SLICE: Duration = Duration::from_micros(500);
@@ -129,18 +131,40 @@ fn come_true(ctx: &mut WasiCtx, on: On, passed: u64) -> Option<Event> {
     match on {
         On::Clock(time) => (time <= passed).then(Event::default),
         On::NoClock(errno) => error(errno),
-        On::Write(fd) => match ctx.fds.writable(fd) {
+        On::Write(fd) => match writable(&mut ctx.fds, fd) {
             Ok(()) => Some(Event::default()),
             Err(errno) => error(errno),
         },
-        On::Read(fd) => match ctx.fds.readable(fd) {
-            Ok(input) => input.ready(Duration::ZERO).then(|| {
-                let (bytes, hangup) = input.outlook();
-                Event { bytes, hangup, ..Event::default() }
-            }),
-            Err(errno) => error(errno),
-        },
+        On::Read(fd) => readable(&mut ctx.fds, fd).unwrap_or_else(error),
     }
+}
+
+/// Can a guest write to it? It never has to wait.
+fn writable(fds: &mut Descriptors, fd: u32) -> Result<(), Errno> {
+    has(fds.get(fd)?.rights, rights::POLL_FD_READWRITE)?;
+    match fds.get(fd)?.what {
+        What::File(_) => fds.file(fd, rights::FD_WRITE).map(|_| ()),
+        _ => fds.output(fd).map(|_| ()),
+    }
+}
+
+/// Can a guest read from it without waiting, and how much? A file never makes it wait.
+fn readable(fds: &mut Descriptors, fd: u32) -> Result<Option<Event>, Errno> {
+    has(fds.get(fd)?.rights, rights::POLL_FD_READWRITE)?;
+    let (bytes, hangup) = match fds.get(fd)?.what {
+        What::File(_) => {
+            let (open, _) = fds.file(fd, rights::FD_READ)?;
+            (open.file.stat()?.size.saturating_sub(open.offset), false)
+        }
+        _ => {
+            let (input, _) = fds.input(fd)?;
+            if !input.ready(Duration::ZERO) {
+                return Ok(None);
+            }
+            input.outlook()
+        }
+    };
+    Ok(Some(Event { bytes, hangup, ..Event::default() }))
 }
 
 /// Waits until a subscription has come true. How many nanoseconds have passed then?

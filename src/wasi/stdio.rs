@@ -13,6 +13,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use super::fs::{self, Account};
+
 /// Between two looks at the deadline a guest waits so long for input; what comes earlier wakes it up.
 pub(super) const WAIT: Duration = Duration::from_millis(1);
 
@@ -313,6 +315,11 @@ impl Output {
         self.terminal
     }
 
+    /// Charges what is kept, if it is, to an account.
+    pub(super) fn charge_to(&self, account: Arc<dyn Account>) -> fs::Result {
+        if let Sink::Capture(capture) = &self.sink { capture.charge_to(account) } else { Ok(()) }
+    }
+
     /// Writes all of the buffers, or as much as goes before an error; the error, if nothing does.
     pub(super) fn write(&mut self, buffers: &mut [IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.sink {
@@ -383,7 +390,9 @@ impl<W: Write> Write for Flushed<W> {
 
 /// Keeps what a guest writes, up to a limit. Clones are the same.
 ///
-/// What goes beyond the limit is an error of the guest's: no space left.
+/// What goes beyond the limit is an error of the guest's: no space left. What is kept is charged to the store of the
+/// guest that writes ([`Store::account`](crate::Store::account)), until it is taken or the last clone is gone; what that
+/// refuses is no space left either.
 ///
 /// ```
 /// use jitless::wasi::{Capture, WasiCtx};
@@ -401,12 +410,52 @@ struct Kept {
     bytes: Vec<u8>,
     limit: usize,
     full: bool,
+    /// Who pays, and how much of what the vector has room for is charged.
+    account: Option<Arc<dyn Account>>,
+    charged: usize,
+}
+
+impl Kept {
+    /// Makes room for so many more bytes. Nothing is allocated before it is charged.
+    fn grow(&mut self, more: usize) -> bool {
+        let least = self.bytes.len().saturating_add(more);
+        if least <= self.bytes.capacity() {
+            return true;
+        }
+        // Twice as much, so that a byte is moved rarely; if that is too much, just enough.
+        let most = self.bytes.capacity().saturating_mul(2).min(self.limit).max(least);
+        let charged = [most, least].into_iter().find(|&capacity| self.charge(capacity));
+        charged.is_some_and(|capacity| self.bytes.try_reserve_exact(capacity - self.bytes.len()).is_ok())
+    }
+
+    /// Charges up to so many bytes.
+    fn charge(&mut self, capacity: usize) -> bool {
+        let more = capacity.saturating_sub(self.charged);
+        if self.account.as_ref().is_some_and(|account| !account.charge(more as u64)) {
+            return false;
+        }
+        self.charged += more;
+        true
+    }
+
+    fn release(&mut self) {
+        if let Some(account) = &self.account {
+            account.release(self.charged as u64);
+        }
+        self.charged = 0;
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.release();
+    }
 }
 
 impl Capture {
     /// Keeps at most so many bytes.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(Kept { bytes: Vec::new(), limit, full: false })))
+        Self(Arc::new(Mutex::new(Kept { bytes: Vec::new(), limit, full: false, account: None, charged: 0 })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -428,7 +477,20 @@ impl Capture {
     pub fn take(&self) -> Vec<u8> {
         let mut kept = self.lock();
         kept.full = false;
+        kept.release();
         core::mem::take(&mut kept.bytes)
+    }
+
+    /// Charges what is kept to an account, from now on to that alone.
+    fn charge_to(&self, account: Arc<dyn Account>) -> fs::Result {
+        let mut kept = self.lock();
+        let charged = kept.charged.max(kept.bytes.capacity());
+        if !account.charge(charged as u64) {
+            return Err(fs::Errno::NoMem);
+        }
+        kept.release();
+        (kept.account, kept.charged) = (Some(account), charged);
+        Ok(())
     }
 
     /// How many bytes were written.
@@ -455,8 +517,9 @@ impl Capture {
         if left == 0 && wanted > 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        if kept.bytes.try_reserve(left).is_err() {
-            return Err(io::ErrorKind::OutOfMemory.into());
+        if !kept.grow(left) {
+            kept.full = true;
+            return Err(io::ErrorKind::StorageFull.into());
         }
         let done = left;
         for buffer in buffers {

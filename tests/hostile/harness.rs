@@ -499,6 +499,11 @@ impl Cx {
 
     // ---- loading
 
+    /// So large is a module that the row loads: its bound on heap goes by the largest.
+    pub(crate) fn loads(&self, bytes: &[u8]) {
+        self.largest.set(self.largest.get().max(bytes.len()));
+    }
+
     /// Loads a module with the row's engine.
     #[track_caller]
     pub(crate) fn load(&self, bytes: &[u8]) -> Result<Module> {
@@ -507,7 +512,7 @@ impl Cx {
 
     #[track_caller]
     pub(crate) fn load_in(&self, engine: &Engine, bytes: &[u8]) -> Result<Module> {
-        self.largest.set(self.largest.get().max(bytes.len()));
+        self.loads(bytes);
         let loaded = Module::new(engine, bytes);
         match &loaded {
             Ok(_) => self.note(&"loads"),

@@ -2,8 +2,8 @@
 //! test.
 //!
 //! A row's id is the beginning of its test's name: `d13_…` is row 13 of decoding. The areas: decoding (D), validation
-//! (V), numbers (N), memories (M), tables (T), calls and the stack (C), linking and embedding (L), resources (R). The
-//! rows of exceptions, collected objects, threads and vectors (X) and of WASI (W) come with what they are about.
+//! (V), numbers (N), memories (M), tables (T), calls and the stack (C), linking and embedding (L), resources (R), WASI
+//! (W). The rows of exceptions, collected objects, threads and vectors (X) come with what they are about.
 //!
 //! Invariant: every row of these areas is a test, or stands in [`LATER`] with what it waits for; what a test leaves out
 //! of its row stands in [`PARTLY`].
@@ -17,9 +17,11 @@ mod numeric;
 mod resource;
 mod table;
 mod validate;
+#[cfg(feature = "wasi")]
+mod wasi;
 
 /// The areas, and how many rows each has.
-const AREAS: [(&str, &[&str], u32); 8] = [
+const AREAS: &[(&str, &[&str], u32)] = &[
     ("d", decode::ROWS, 39),
     ("v", validate::ROWS, 47),
     ("n", numeric::ROWS, 28),
@@ -28,6 +30,8 @@ const AREAS: [(&str, &[&str], u32); 8] = [
     ("c", call::ROWS, 24),
     ("l", link::ROWS, 23),
     ("r", resource::ROWS, 29),
+    #[cfg(feature = "wasi")]
+    ("w", wasi::ROWS, 66),
 ];
 
 /// Those of decoding that need a feature of this crate.
@@ -35,6 +39,12 @@ const AREAS: [(&str, &[&str], u32); 8] = [
 const TEXT: &[&str] = decode::text::ROWS;
 #[cfg(not(feature = "wat"))]
 const TEXT: &[&str] = &[];
+
+/// Those of resources that are about WASI.
+#[cfg(feature = "wasi")]
+const COSTS: &[&str] = wasi::costs::ROWS;
+#[cfg(not(feature = "wasi"))]
+const COSTS: &[&str] = &[];
 
 /// Rows that are not tests yet, and what they wait for.
 const LATER: &[(&str, &str)] = &[
@@ -67,9 +77,13 @@ const LATER: &[(&str, &str)] = &[
     ("t3", "gc"),
     ("t23", "function-references"),
     ("c22", "exceptions"),
-    ("r21", "output that WASI captures"),
+    #[cfg(not(feature = "wasi"))]
+    ("r21", "the feature `wasi` of this crate, with which it is a test"),
     ("r24", "a budget that several stores share"),
-    ("r27", "WASI calls that cost by size"),
+    #[cfg(not(feature = "wasi"))]
+    ("r27", "the feature `wasi` of this crate, with which it is a test"),
+    #[cfg(feature = "wasi")]
+    ("w66", "what the command says itself"),
 ];
 
 /// Rows whose tests leave something out, and what that waits for.
@@ -114,8 +128,12 @@ const PARTLY: &[(&str, &str)] = &[
 
 /// The rows of an area that are tests.
 fn tests_of<'a>(area: &str, rows: &[&'a str]) -> Vec<&'a str> {
-    let text = if area == "d" { TEXT } else { &[] };
-    let tests: Vec<_> = rows.iter().chain(text).map(|name| name.split('_').next().unwrap()).collect();
+    let more = match area {
+        "d" => TEXT,
+        "r" => COSTS,
+        _ => &[],
+    };
+    let tests: Vec<_> = rows.iter().chain(more).map(|name| name.split('_').next().unwrap()).collect();
     assert!(tests.iter().all(|id| id.starts_with(area)));
     tests
 }
@@ -124,7 +142,7 @@ fn tests_of<'a>(area: &str, rows: &[&'a str]) -> Vec<&'a str> {
 fn every_row_is_a_test_or_comes_later() {
     println!("area  rows  tests  of these partly  later");
     let mut all = [0; 4];
-    for (area, rows, count) in AREAS {
+    for &(area, rows, count) in AREAS {
         let tests = tests_of(area, rows);
         let ids: Vec<_> = (1..=count).map(|number| format!("{area}{number}")).collect();
         for id in &ids {

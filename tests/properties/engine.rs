@@ -76,6 +76,7 @@ pub(crate) fn check(program: &Program, model: &Outcome) {
     for (dispatch, compilation, slice) in MODES {
         let about = || format!("{dispatch:?}, {compilation:?}, slices of {slice:?}, args {args:?}\n{text}");
         let mut run = load(&wasm, dispatch, compilation).unwrap_or_else(|error| panic!("{error}\n{}", about()));
+        let before = run.store.fuel_used();
         let answer = call(&mut run, slice, &args, &mut results);
         match (&answer, &model.result) {
             (Ok(()), Ok(wanted)) => {
@@ -87,7 +88,7 @@ pub(crate) fn check(program: &Program, model: &Outcome) {
             (Err(error), Err(trap)) => assert_eq!(error.trap(), Some(*trap), "{error:#}\n{}", about()),
             (found, wanted) => panic!("{found:?}, not {wanted:?}\n{}", about()),
         }
-        let bill = run.store.fuel_used();
+        let bill = run.store.fuel_used() - before;
         // Of several loads of one expression that all trap, a later one may be first.
         let another_load = model.result == Err(Trap::MemoryOutOfBounds) && bill > model.fuel;
         assert!(bill == model.fuel || another_load, "a bill of {bill}, not {}\n{}", model.fuel, about());

@@ -277,11 +277,23 @@ struct Zipped<'a> {
     flags: u16,
     method: Option<u16>,
     size: Option<u32>,
+    packed: Option<u32>,
+    sum: Option<u32>,
     extra: &'a [u8],
 }
 
-const ENTRY: Zipped<'static> =
-    Zipped { path: b"", held: b"", deflate: false, mode: 0, flags: 0, method: None, size: None, extra: b"" };
+const ENTRY: Zipped<'static> = Zipped {
+    path: b"",
+    held: b"",
+    deflate: false,
+    mode: 0,
+    flags: 0,
+    method: None,
+    size: None,
+    packed: None,
+    sum: None,
+    extra: b"",
+};
 
 fn zip(entries: &[Zipped<'_>]) -> Vec<u8> {
     let (mut bytes, mut directory) = (vec![], vec![]);
@@ -300,7 +312,8 @@ fn zip(entries: &[Zipped<'_>]) -> Vec<u8> {
         for number in [entry.flags, method, 0x6000, 0x5110] {
             common.extend(number.to_le_bytes());
         }
-        for number in [crc.sum(), packed.len() as u32, size] {
+        let sum = entry.sum.unwrap_or(crc.sum());
+        for number in [sum, entry.packed.unwrap_or(packed.len() as u32), size] {
             common.extend(number.to_le_bytes());
         }
         common.extend((entry.path.len() as u16).to_le_bytes());
@@ -365,6 +378,8 @@ fn hostile_zips() {
         (Zipped { path: b"x", flags: 1, ..ENTRY }, Some(Fault::Unsupported)),
         (Zipped { path: b"x", method: Some(12), ..ENTRY }, Some(Fault::Unsupported)),
         (Zipped { path: b"x", size: Some(1), ..ENTRY }, Some(Fault::Malformed)),
+        (Zipped { path: b"x", size: Some(1), packed: Some(1), ..ENTRY }, Some(Fault::Malformed)),
+        (Zipped { path: b"x", size: Some(u32::MAX - 1), packed: Some(u32::MAX - 1), ..ENTRY }, Some(Fault::Malformed)),
         (Zipped { path: b"x", held: b"1", deflate: true, size: Some(1 << 30), ..ENTRY }, Some(Fault::Malformed)),
         (Zipped { path: b"x", mode: 0o120_000, ..ENTRY }, Some(Fault::BadName)),
         (Zipped { path: b"x", held: &[b'n'; 5000], mode: 0o120_000, ..ENTRY }, Some(Fault::TooLong)),
@@ -403,9 +418,16 @@ fn bombs_are_bounded_and_charged() {
     assert!(purse.charge(2 << 20));
     assert_eq!(open(&fs).err(), Some(Errno::NoMem));
     assert_eq!(purse.used(), 2 << 20);
-    // More, or less, than it says, and other bytes than it says.
-    for size in [(10 << 20) - 1, (10 << 20) + 1] {
-        let fs = ZipFs::new(zip(&[Zipped { size: Some(size), ..bomb }])).unwrap();
+    // More, or less, than it says, with the right sum of that; and other bytes than it says.
+    let sum = |size: usize| {
+        let mut crc = Crc::new();
+        crc.update(&vec![0; size]);
+        Some(crc.sum())
+    };
+    for (size, sum) in
+        [((10 << 20) - 1, sum((10 << 20) - 1)), ((10 << 20) + 1, sum((10 << 20) + 1)), (10 << 20, Some(1))]
+    {
+        let fs = ZipFs::new(zip(&[Zipped { size: Some(size), sum, ..bomb }])).unwrap();
         assert_eq!(open(&fs).err(), Some(Errno::Io));
     }
 }

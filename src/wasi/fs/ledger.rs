@@ -9,6 +9,12 @@ use std::sync::Arc;
 
 use super::{Account, Errno, Result};
 
+/// What a node costs besides what it holds, the maps of a directory and the last bytes of a chunk included.
+pub(super) const NODE: u64 = 384;
+
+/// What a name costs besides its letters.
+pub(super) const NAME: u64 = 192;
+
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) max_bytes: u64,

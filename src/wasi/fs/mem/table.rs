@@ -13,17 +13,11 @@ use std::sync::Arc;
 
 use super::content::Content;
 use super::dir::Dir;
-use crate::wasi::fs::ledger::Ledger;
+use crate::wasi::fs::ledger::{Ledger, NAME, NODE};
 use crate::wasi::fs::{Errno, Kind, MAX_SIZE, Result, Stat, Times};
 
 /// The place of a node in the table.
 pub(in crate::wasi::fs) type Id = u32;
-
-/// What a node costs besides what it holds, the maps of a directory and the last bytes of a chunk included.
-const NODE: u64 = 384;
-
-/// What a name costs besides its letters.
-const NAME: u64 = 192;
 
 /// The longest target of a link, in bytes.
 const MAX_TARGET: usize = 4096;

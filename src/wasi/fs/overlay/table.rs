@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::copy::quietly;
 use super::layers::{LOWER_ROOT, Layers, LowerId, LowerPlace};
-use crate::wasi::fs::ledger::Ledger;
+use crate::wasi::fs::ledger::{Ledger, NAME};
 use crate::wasi::fs::mem::dir::{Dir, Id};
 use crate::wasi::fs::{Access, Errno, File, FileSystem, Kind, Node, Result, Stat, Times};
 
@@ -26,9 +26,6 @@ const MAX_NODES: u64 = 1_000_000;
 
 /// What a node costs besides its names.
 const NODE: u64 = 512;
-
-/// What a name costs besides its letters.
-const NAME: u64 = 192;
 
 /// A name in a directory.
 pub(super) type Place = (Id, Arc<str>);
