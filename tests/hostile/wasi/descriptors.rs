@@ -16,7 +16,7 @@ pub(super) fn w28_rights(cx: &Cx) {
     let all = w.open_with(3, 0, "f", 0, -1, 0).unwrap();
     assert_eq!(w.rights(all), [handed & !dir | w.rights(all)[0] & dir, 0]);
     assert_eq!(w.rights(all)[0] & (READ | WRITE), READ | WRITE);
-    let d = w.open_with(3, 0, "d", DIRECTORY.into(), -1 & !WRITE, 0).unwrap();
+    let d = w.open_with(3, 0, "d", DIRECTORY.into(), !WRITE, 0).unwrap();
     assert_eq!(w.rights(d), [dir, handed]);
     // Fewer, never more.
     let set = |w: &mut World<'_>, fd: u32, rights: i64, inheriting| {
@@ -54,7 +54,7 @@ pub(super) fn w28_rights(cx: &Cx) {
     assert_eq!(w.read(g, 1), Err(NotCapable));
     // Cutting a file off by opening it is a right of the directory, whatever may be done to the file then.
     let size = 1 << 19;
-    let t = w.open_with(3, 0, "d", DIRECTORY.into(), -1 & !WRITE, 0).unwrap();
+    let t = w.open_with(3, 0, "d", DIRECTORY.into(), !WRITE, 0).unwrap();
     assert_eq!(set(&mut w, t, dir, handed & !(1 << 22)), Ok(()));
     assert!(w.open_for(t, "g", TRUNC, 0).is_ok());
     assert_eq!(set(&mut w, t, dir & !size, handed & !(1 << 22)), Ok(()));

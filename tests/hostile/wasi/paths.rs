@@ -365,7 +365,7 @@ pub(super) fn w20_rights_of_both_ends(cx: &Cx) {
     assert_eq!(w.rename(4, "r", 3, "x"), Err(NotCapable));
     assert_eq!(w.open_rw(3, "x", 0), Err(NoEnt));
     // The same with a directory that a guest gave rights up on itself: those to write what is in it.
-    let d = w.open_with(3, 0, "d", DIRECTORY.into(), -1 & !WRITE, 0).unwrap();
+    let d = w.open_with(3, 0, "d", DIRECTORY.into(), !WRITE, 0).unwrap();
     let [rights, inheriting] = w.rights(d);
     w.call("fd_fdstat_set_rights", &[d.into(), rights, inheriting & !WRITE]).unwrap();
     assert_eq!(w.open_rw(d, "g", 0), Err(NotCapable));
