@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn times_of_dos() {
         let date = |year: u16, month: u16, day: u16| (year - 1980) << 9 | month << 5 | day;
-        let time = |hour: u16, minute: u16, second: u16| hour << 11 | minute << 5 | second / 2;
+        let time = |hour: u16, minute: u16, second: u16| hour << 11 | minute << 5 | (second / 2);
         for (date, time, seconds) in [
             (date(1980, 1, 1), time(0, 0, 0), 315_532_800),
             (date(2000, 2, 29), time(12, 0, 0), 951_825_600),
