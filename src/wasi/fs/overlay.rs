@@ -55,11 +55,12 @@ use super::{Access, Account, Change, Errno, FileSystem, Node, Result};
 /// # When a file is copied
 /// When it is first opened to be written, gets new times, one more name, or another name; all of it, within one call. A
 /// directory is made in the upper one when something in it changes; what is in it is not copied, also when it moves. A
-/// file that was opened before sees what is written after. Nodes that are no files, directories and links cannot change
-/// ([`Errno::NotSup`]), but be removed.
+/// file that was opened before sees what is written after. A lower file that has no name any more is not copied: who
+/// still holds its node can open it to be read only, else it is [`Errno::NoEnt`]. Nodes that are no files, directories
+/// and links cannot change ([`Errno::NotSup`]), but be removed.
 ///
 /// # What is kept in memory
-/// 256 bytes for each node in a directory that was looked into, and for each name its length and 128 bytes. This is
+/// 512 bytes for each node in a directory that was looked into, and for each name its length and 192 bytes. This is
 /// charged to the account that the overlay and with it the upper file system is given, not the lower one. There may be a
 /// million nodes; beyond is [`Errno::NoSpc`].
 ///

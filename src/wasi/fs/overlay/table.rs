@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::copy::quietly;
 use super::layers::{LOWER_ROOT, Layers, LowerId, LowerPlace};
-use crate::wasi::fs::ledger::{Ledger, NAME, NODE};
+use crate::wasi::fs::ledger::{Ledger, NAME};
 use crate::wasi::fs::mem::dir::{Dir, Id};
 use crate::wasi::fs::{Access, Errno, File, FileSystem, Kind, Node, Result, Stat, Times};
 
@@ -23,6 +23,9 @@ pub(super) const ROOT: Id = 0;
 
 /// The nodes that there may be.
 const MAX_NODES: u64 = 1_000_000;
+
+/// What a node costs besides its names.
+const NODE: u64 = 512;
 
 /// A name in a directory.
 pub(super) type Place = (Id, Arc<str>);
@@ -385,9 +388,8 @@ impl Table {
         self.upper_node(id)?.set_times(times, now)
     }
 
-    /// Makes sure that the name can be given to something, and charges for it. Gives the directory in the upper file
-    /// system.
-    fn prepare(&mut self, dir: Id, name: &str) -> Result<Arc<dyn Node>> {
+    /// Makes sure that the name can be given to something.
+    fn prepare(&mut self, dir: Id, name: &str) -> Result {
         let names = self.dir(dir)?;
         if names.get(name).is_ok() {
             return Err(Errno::Exist);
@@ -396,7 +398,7 @@ impl Table {
         if self.get(dir)?.is_gone() {
             return Err(Errno::NoEnt);
         }
-        self.copy_dir(dir)
+        Ok(())
     }
 
     /// Makes a node in the upper file system, with its first name.
@@ -408,7 +410,8 @@ impl Table {
         make: impl FnOnce(&dyn Node) -> Result<T>,
     ) -> Result<(Id, T)> {
         self.now = now;
-        let upper = self.prepare(dir, name)?;
+        self.prepare(dir, name)?;
+        let upper = self.copy_dir(dir)?;
         self.rows.reserve(1)?;
         let cost = NODE + name_cost(name);
         self.ledger.charge_file(cost)?;
@@ -429,13 +432,14 @@ impl Table {
 
     pub(super) fn link(&mut self, dir: Id, name: &str, id: Id, now: u64) -> Result {
         self.now = now;
-        if self.get(id)?.is_dir() && self.dir(dir)?.get(name).is_err() {
+        self.prepare(dir, name)?;
+        if self.get(id)?.is_dir() {
             return Err(Errno::Perm);
         }
-        let upper = self.prepare(dir, name)?;
         if self.get(id)?.is_gone() {
             return Err(Errno::NoEnt);
         }
+        let upper = self.copy_dir(dir)?;
         self.copy(id)?;
         let node = self.upper_node(id)?;
         let cost = name_cost(name);
