@@ -28,9 +28,10 @@ pub(super) fn readdir(call: &mut Call<'_>, fd: u32, buffer: u32, len: u32, cooki
         let (node, _) = ctx.fds.dir(fd, rights::FD_READDIR)?;
         let mut listing = Listing { buffer: bytes.get_mut(buffer, len.into())?, used: done, from };
         let all = listing.fill(&**node, done.saturating_add(PIECE))?;
-        let more = listing.used - done;
+        // Whole units, so that all of it costs the same in pieces.
+        let more = listing.used / UNIT - done / UNIT;
         (done, from) = (listing.used, listing.from);
-        call.charge(more as u64)?;
+        call.charge((more * UNIT) as u64)?;
         if all || done == len as usize {
             break;
         }
@@ -40,6 +41,8 @@ pub(super) fn readdir(call: &mut Call<'_>, fd: u32, buffer: u32, len: u32, cooki
     Ok(call.memory()?.0.write_u32(used, done as u32)?)
 }
 
+/// The bytes of a unit of fuel.
+const UNIT: usize = 64;
 /// So many bytes are written between two looks at the deadline.
 const PIECE: usize = 64 << 10;
 

@@ -220,6 +220,8 @@ impl How {
 /// So often a file is looked for that somebody else makes and removes all the time.
 const TRIES: u32 = 8;
 
+/// A directory hands on what the one hands on that it was opened through, whatever a guest asks for: libraries ask for
+/// too little there, those of Zig for nothing that a file could be opened with. Who wants less takes it away later.
 #[expect(clippy::too_many_arguments, reason = "the call has them")]
 pub(super) fn open(
     call: &mut Call<'_>,
@@ -229,7 +231,7 @@ pub(super) fn open(
     len: u32,
     oflags: u32,
     rights: u64,
-    inheriting: u64,
+    _inheriting: u64,
     fd_flags: u32,
     opened: u32,
 ) -> Outcome {
@@ -262,8 +264,8 @@ pub(super) fn open(
         };
         let descriptor = match what {
             What::Dir { .. } => {
-                let inheriting = inheriting & allowed;
-                Descriptor { what, rights: how.rights & rights::DIR, inheriting, flags: flags & fdflags::NONBLOCK }
+                let flags = flags & fdflags::NONBLOCK;
+                Descriptor { what, rights: how.rights & rights::DIR, inheriting: allowed, flags }
             }
             _ => Descriptor { what, rights: how.rights & rights::FILE, inheriting: 0, flags },
         };

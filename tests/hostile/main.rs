@@ -118,10 +118,10 @@ const PARTLY: &[(&str, &str)] = &[
     ("r4", "`br_on_null`, throwing, resuming: function-references, exceptions, stack-switching"),
     ("r5", "arrays: gc"),
     ("r9", "clocks that go back"),
-    ("r10", "waiting: threads, WASI"),
+    ("r10", "waiting for memory: threads"),
     ("r11", "`try_table`: exceptions"),
     ("r16", "arrays: gc"),
-    ("r17", "structures, exceptions, files: gc, exceptions, WASI"),
+    ("r17", "structures, exceptions: gc, exceptions"),
     ("r23", "allocations of less than 48 KiB, which end the process in Rust's own collections"),
     ("r28", "types stay as long as their engine"),
 ];

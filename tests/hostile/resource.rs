@@ -583,6 +583,8 @@ fn r10_a_deadline_ends_everything(cx: &Cx) {
     }
     let took = start.elapsed();
     assert!(took <= ms(100) + LATE, "a large function ended after {took:?}");
+    #[cfg(feature = "wasi")]
+    crate::wasi::costs::waiting_ends(cx, LATE);
 }
 
 /// Loads a bomb and makes sure that its first function has been translated. What is too large is refused by the one or
@@ -777,7 +779,7 @@ fn r16_other_growth_without_end(cx: &Cx) {
 }
 
 fn r17_a_million_new_objects(cx: &Cx) {
-    cx.may_take(ms(3000));
+    cx.may_take(ms(9000));
     let mut guest = cx.guest_with(
         r#"(module (import "h" "new" (func $new (param i32) (result externref))) (import "h" "take" (func $take
             (param externref)))
@@ -802,6 +804,8 @@ fn r17_a_million_new_objects(cx: &Cx) {
         },
     );
     cx.heap_within(4 << 20, || guest.gives("f", &vals![turns(500_000, 50_000) as i32], &vals![0]));
+    #[cfg(feature = "wasi")]
+    crate::wasi::costs::a_million_files(cx);
 }
 
 fn r18_large_segments_are_shared(cx: &Cx) {

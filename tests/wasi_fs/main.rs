@@ -9,7 +9,9 @@ mod model;
 
 use std::collections::BTreeMap;
 
-use jitless::wasi::fs::{Change, Changed, MemFs};
+#[cfg(all(unix, feature = "host-fs"))]
+use jitless::wasi::fs::HostDir;
+use jitless::wasi::fs::{Change, Changed, MemFs, OverlayFs};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -23,7 +25,7 @@ fn cases(usual: u32) -> ProptestConfig {
 }
 
 fn traits(max_bytes: u64, max_files: u64) -> Traits {
-    Traits { told_times: true, quota: Some((max_bytes, max_files)) }
+    Traits { told_times: true, names_only: false, quota: Some((max_bytes, max_files)) }
 }
 
 fn tape() -> impl Strategy<Value = Vec<u32>> {
@@ -58,6 +60,27 @@ fn changes(old: &Model, new: &Model) -> Vec<(String, Changed)> {
     // A directory comes before what is in it, and that before the next name.
     changes.sort_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
     changes
+}
+
+/// What a disk has room for is not known, it has a clock of its own, and files that are not open are names.
+const DISK: Traits = Traits { told_times: false, names_only: true, quota: None };
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    /// A folder of the host gives the same answers to the same sequences.
+    #[cfg(all(unix, feature = "host-fs"))]
+    #[test]
+    fn folders_do_what_the_model_does(tape in tape()) {
+        let dir = tempfile::tempdir().unwrap();
+        agree(&HostDir::open(dir.path()).unwrap(), &tape, DISK);
+    }
+
+    /// And so does an overlay.
+    #[test]
+    fn overlays_do_what_the_model_does(tape in tape()) {
+        agree(&OverlayFs::new(MemFs::new(), MemFs::new()), &tape, Traits { quota: None, ..traits(0, 0) });
+    }
 }
 
 proptest! {

@@ -129,10 +129,10 @@ impl Model {
     }
 
     pub(crate) fn link(&mut self, dir: Id, name: &str, id: Id, now: u64) -> Result {
-        self.vacant(dir, name)?;
-        if self.kind(id) == Kind::Dir {
+        if self.kind(id) == Kind::Dir && !self.dir(dir)?.contains_key(name) {
             return Err(Errno::Perm);
         }
+        self.vacant(dir, name)?;
         if self.links(id) == 0 {
             return Err(Errno::NoEnt);
         }

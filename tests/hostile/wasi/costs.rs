@@ -1,8 +1,11 @@
 //! What calls of WASI cost: fuel, and memory that is charged.
 
-use jitless::StoreLimitsBuilder;
-use jitless::wasi::Capture;
-use jitless::wasi::Errno::*;
+use std::io::{self, Read};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use jitless::wasi::{Capture, Clock, Errno::*, Input};
+use jitless::{ErrorKind, StoreLimitsBuilder};
 
 use super::world::*;
 use crate::harness::*;
@@ -26,9 +29,11 @@ fn r21_output_without_end(cx: &Cx) {
     };
     assert_eq!(write(&mut w, 65_535), Ok(4 << 20));
     // Ten thousand million bytes: 152 588 times 64 KiB.
+    w.quiet = true;
     for _ in 0..turns(152_588, 10_000) {
         assert_eq!(write(&mut w, 1), Err(NoSpc));
     }
+    w.quiet = false;
     assert_eq!((out.len(), out.is_full()), (4 << 20, true));
     assert_eq!(w.guest.store.memory_used() - before, 4 << 20);
     drop(out.take());
@@ -85,4 +90,56 @@ fn r27_calls_cost_by_size(cx: &Cx) {
             assert!(w.u32(0x100) > 0);
         }
     }
+}
+
+/// Waiting for an hour, or for input that does not come, ends at the deadline.
+pub(crate) fn waiting_ends(cx: &Cx, late: Duration) {
+    let (never, input) = mpsc::channel();
+    let input = Input::reader(Never(input));
+    let mut w = World::with(cx, 1, |ctx| _ = ctx.clock(Clock::system()).stdin(input));
+    // A subscription on the monotonic clock, and one on the input.
+    w.put(0x6000 + 16, &1_u32.to_le_bytes());
+    w.put(0x6000 + 24, &3_600_000_000_000_u64.to_le_bytes());
+    w.put(0x7000 + 8, &[1]);
+    w.put_u32(0x200, &[0x5000, 8]);
+    for (call, args) in [
+        ("poll_oneoff", [0x6000, 0x8000, 1, 0x100]),
+        ("poll_oneoff", [0x7000, 0x8000, 1, 0x100]),
+        ("fd_read", [0, 0x200, 1, 0x100]),
+    ] {
+        let start = Instant::now();
+        w.guest.store.set_deadline(Some(start + ms(100)));
+        assert_eq!(w.try_call(call, &args).unwrap_err().kind(), ErrorKind::Deadline);
+        let took = start.elapsed();
+        assert!(took >= ms(100) && took <= ms(100) + late, "{call} ended after {took:?}");
+    }
+    w.guest.store.set_deadline(None);
+    drop(never);
+}
+
+struct Never(mpsc::Receiver<()>);
+
+impl Read for Never {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.recv().map(|()| 0).map_err(io::Error::other)
+    }
+}
+
+/// A file that is made, written, closed and removed leaves nothing behind.
+pub(crate) fn a_million_files(cx: &Cx) {
+    let mut w = World::new(cx);
+    w.quiet = true;
+    let mut round = || {
+        let fd = w.open_rw(3, "d/new", CREAT | EXCL).unwrap();
+        assert_eq!((fd, w.write(fd, "some bytes")), (5, Ok(10)));
+        w.close(fd).unwrap();
+        w.unlink(3, "d/new").unwrap();
+        w.fs.used().bytes
+    };
+    let used = round();
+    let live = cx.live();
+    for _ in 0..turns(1_000_000, 20_000) {
+        assert_eq!(round(), used);
+    }
+    assert!(cx.live() - live < 4096, "{} bytes more", cx.live() - live);
 }

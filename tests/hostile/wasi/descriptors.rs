@@ -18,6 +18,11 @@ pub(super) fn w28_rights(cx: &Cx) {
     assert_eq!(w.rights(all)[0] & (READ | WRITE), READ | WRITE);
     let d = w.open_with(3, 0, "d", DIRECTORY.into(), !WRITE, 0).unwrap();
     assert_eq!(w.rights(d), [dir, handed]);
+    // What a directory hands on is not asked for.
+    w.put(0x1000, b"d");
+    w.call("path_open", &[3, 0, 0x1000, 1, 2, dir, 0, 0, 0x100]).unwrap();
+    let other = w.u32(0x100);
+    assert_eq!(w.rights(other), [dir, handed]);
     // Fewer, never more.
     let set = |w: &mut World<'_>, fd: u32, rights: i64, inheriting| {
         w.call("fd_fdstat_set_rights", &[fd.into(), rights, inheriting])
@@ -138,6 +143,7 @@ pub(super) fn w31_a_million_renumberings(cx: &Cx) {
         assert_eq!(fd, place + 1);
         w.call("fd_renumber", &[fd.into(), place.into()]).unwrap();
     };
+    w.quiet = true;
     round(&mut w);
     let live = cx.live();
     for _ in 0..rounds {
@@ -308,7 +314,7 @@ fn made(w: &mut World<'_>) -> [R; 3] {
 
 /// Each to the last unit, again and again.
 pub(super) fn w63_quotas_to_the_last_unit(cx: &Cx) {
-    let (empty, name, node) = (fill(MemFs::new()).used(), 128 + 1, 256);
+    let (empty, (name, node)) = (fill(MemFs::new()).used(), costs());
     // Bytes: two files and what is in them.
     let fs = fill(MemFs::builder().max_bytes(empty.bytes + 2 * (name + node) + 100).build());
     let mut w = World::of(cx, 1, fs, |_| {});

@@ -286,6 +286,7 @@ pub(super) fn w47_listing_while_it_changes(cx: &Cx) {
     let e = w.open(3, "e", DIRECTORY).unwrap();
     let mut seen = vec![0; count as usize];
     let (mut cookie, mut calls) = (0, 0);
+    w.quiet = true;
     loop {
         let (entries, end) = w.entries(e, 64, cookie).unwrap();
         for (name, next) in &entries {
@@ -300,7 +301,7 @@ pub(super) fn w47_listing_while_it_changes(cx: &Cx) {
             let at = seen.iter().rposition(|&seen| seen > 0).unwrap_or(0) & !1;
             for gone in [at + 1, at + 101] {
                 let _ = w.unlink(e, format!("{gone:06}"));
-                seen[gone] = 1;
+                seen.get_mut(gone).into_iter().for_each(|seen| *seen = 1);
             }
             w.open(e, format!("new{calls}"), CREAT).and_then(|fd| w.close(fd)).unwrap();
             if let Ok(()) = w.rename(e, format!("{at:06}"), e, format!("moved{calls}")) {

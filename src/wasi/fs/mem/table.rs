@@ -256,12 +256,11 @@ impl Table {
 
     /// One more name.
     pub(super) fn link(&mut self, dir: Id, name: &str, id: Id, now: u64) -> Result {
-        self.prepare(dir, name)?;
-        let inode = self.get(id)?;
-        if inode.is_dir() {
+        if self.get(id)?.is_dir() && self.get(dir)?.dir()?.get(name).is_err() {
             return Err(Errno::Perm);
         }
-        if inode.links == 0 {
+        self.prepare(dir, name)?;
+        if self.get(id)?.links == 0 {
             return Err(Errno::NoEnt);
         }
         self.ledger.charge(name_cost(name))?;
