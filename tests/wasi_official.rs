@@ -7,6 +7,7 @@
 //! Each program runs on each file system twice: as it is, and with the error numbers of Unix demanded.
 #![cfg(feature = "wasi")]
 
+use std::collections::BTreeMap;
 use std::fs as host;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use jitless::wasi::fs::{Access, FileSystem, MemFs, Node};
 use jitless::wasi::fs::{HostDir, OverlayFs};
 use jitless::wasi::{self, Capture, WasiCtx};
 use jitless::{Engine, Linker, Module, Store};
+use serde::Deserialize;
 
 /// How many programs there are at least.
 const PROGRAMS: usize = 72;
@@ -59,111 +61,20 @@ fn copy(folder: &Path, dir: &dyn Node) {
 }
 
 /// What a program's `.json` says, and what it leaves out.
-#[derive(Default)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Spec {
     args: Vec<String>,
-    env: Vec<(String, String)>,
+    env: BTreeMap<String, String>,
     root: Option<String>,
     exit_code: i32,
     stdout: Option<String>,
 }
 
-#[derive(Debug)]
-enum Json {
-    Text(String),
-    Number(i64),
-    List(Vec<Json>),
-    Record(Vec<(String, Json)>),
-}
-
-/// Reads the little of JSON that the files use.
-fn json(text: &mut &str) -> Json {
-    fn take<'a>(text: &mut &'a str) -> &'a str {
-        *text = text.trim_start();
-        let (first, rest) = text.split_at(1);
-        *text = rest;
-        first
-    }
-    fn list<V>(text: &mut &str, end: char, item: fn(&mut &str) -> V) -> Vec<V> {
-        let mut items = vec![];
-        while !text.trim_start().starts_with(end) {
-            items.push(item(text));
-            if text.trim_start().starts_with(',') {
-                take(text);
-            }
-        }
-        take(text);
-        items
-    }
-    fn string(text: &mut &str) -> String {
-        assert_eq!(take(text), "\"");
-        let mut out = String::new();
-        let mut chars = text.chars();
-        loop {
-            match chars.next().unwrap() {
-                '"' => break,
-                '\\' => out.push(match chars.next().unwrap() {
-                    'n' => '\n',
-                    't' => '\t',
-                    other => other,
-                }),
-                other => out.push(other),
-            }
-        }
-        *text = chars.as_str();
-        out
-    }
-    match text.trim_start().chars().next().unwrap() {
-        '"' => Json::Text(string(text)),
-        '[' => {
-            take(text);
-            Json::List(list(text, ']', json))
-        }
-        '{' => {
-            take(text);
-            let field = |text: &mut &str| {
-                let name = string(text);
-                assert_eq!(take(text), ":");
-                (name, json(text))
-            };
-            Json::Record(list(text, '}', field))
-        }
-        _ => {
-            let number = text.trim_start();
-            let end = number.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(number.len());
-            *text = &number[end..];
-            Json::Number(number[..end].parse().unwrap())
-        }
-    }
-}
-
-impl Json {
-    fn text(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            other => panic!("{other:?} is no text"),
-        }
-    }
-}
-
 impl Spec {
     fn of(program: &Path) -> Self {
-        let mut spec = Self::default();
-        let Ok(text) = host::read_to_string(program.with_extension("json")) else { return spec };
-        let Json::Record(fields) = json(&mut text.as_str()) else { panic!("{} is no record", program.display()) };
-        for (name, value) in fields {
-            match (name.as_str(), value) {
-                ("args", Json::List(args)) => spec.args = args.into_iter().map(Json::text).collect(),
-                ("env", Json::Record(env)) => {
-                    spec.env = env.into_iter().map(|(name, value)| (name, value.text())).collect();
-                }
-                ("root", root) => spec.root = Some(root.text()),
-                ("exit_code", Json::Number(code)) => spec.exit_code = code as i32,
-                ("stdout", text) => spec.stdout = Some(text.text()),
-                (name, value) => panic!("{}: {name} {value:?}", program.display()),
-            }
-        }
-        spec
+        let Ok(text) = host::read_to_string(program.with_extension("json")) else { return Self::default() };
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", program.display()))
     }
 }
 
