@@ -4,6 +4,9 @@
 //! before, into the accumulator or a temporary slot. The cheapest cover wins; costs are in tenths of a dispatch. The base
 //! families guarantee a cover for every tree. Invariant: the search allocates nothing and its depth is bounded by
 //! [`MAX_NODES`].
+mod memo;
+
+use self::memo::{Memo, Shape};
 use alloc::vec::Vec;
 use jitless_machine::symbol::{Kind, Sym, class};
 use jitless_machine::tiles::TRIE;
@@ -17,8 +20,8 @@ pub(crate) const NO_SLOT: i32 = i32::MIN;
 
 /// Operators in a tree at most: larger ones are evaluated to their home at once.
 pub(crate) const MAX_OPERATORS: u8 = 8;
-/// Nodes of a tile's pattern at most.
-const MAX_NODES: usize = 24;
+/// Nodes of a tile that are matched at most, its root left out; the families have 6. Longer patterns are never found.
+pub(crate) const MAX_NODES: usize = 12;
 
 /// The tree reads memory.
 pub(crate) const LOAD: u8 = 1;
@@ -79,6 +82,7 @@ pub(crate) fn accumulator(ty: Ty) -> usize {
 #[derive(Default, Debug)]
 pub(crate) struct Trees {
     nodes: Vec<Node>,
+    memo: Memo,
 }
 
 impl core::ops::Index<NodeId> for Trees {
@@ -103,14 +107,14 @@ pub(crate) enum How {
 }
 
 /// One node of a cover.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Pick {
     pub(crate) node: NodeId,
     pub(crate) how: How,
 }
 
 /// A tile and the nodes it takes, in prefix order.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Cover {
     pub(crate) tile: u16,
     cost: u16,
@@ -124,7 +128,7 @@ impl Cover {
 }
 
 /// A stack of bounded depth.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Few<X> {
     items: [X; MAX_NODES],
     len: u8,
@@ -151,6 +155,12 @@ impl<X: Copy> Few<X> {
     }
     fn all(&self) -> &[X] {
         &self.items[..self.len as usize]
+    }
+}
+
+impl<X: PartialEq + Copy> PartialEq for Few<X> {
+    fn eq(&self, other: &Self) -> bool {
+        self.all() == other.all()
     }
 }
 
@@ -290,8 +300,27 @@ impl Trees {
         if let Some(cover) = self.plain_cover(start, kids, held) {
             return cover;
         }
+        let mut shape = Shape::of(root);
+        let known = kids.iter().all(|&k| self.read(k, held, &mut shape));
         let whole = is_move(root) && !self[kids[0]].is_const();
-        self.search(start, kids, held, whole)
+        if let Some(cover) = known.then(|| self.memo.find(&shape)).flatten() {
+            debug_assert_eq!(cover, self.search(start, kids, held, whole));
+            return cover;
+        }
+        let cover = self.search(start, kids, held, whole);
+        if known {
+            self.memo.keep(&shape, &cover);
+        }
+        cover
+    }
+
+    /// Adds a tree to a shape. Is there room?
+    fn read(&self, id: NodeId, held: [i32; 3], shape: &mut Shape) -> bool {
+        let n = &self[id];
+        let in_accumulator = n.sym == Sym::L && held[accumulator(n.ty)] == n.slot();
+        // Whatever else a node carries stands behind its last operand.
+        let operands = n.kids.iter().take_while(|&&k| k != NONE);
+        shape.push(id, n.sym, n.ty, in_accumulator) && operands.into_iter().all(|&k| self.read(k, held, shape))
     }
 
     /// The cover of a root over leaves, where the first choice for each is the best.

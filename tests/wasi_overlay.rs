@@ -1,20 +1,10 @@
 //! Two file systems as one: what is seen, what is copied, and that the lower one stays as it is.
 #![cfg(feature = "wasi")]
 
-#[allow(dead_code, reason = "each test uses some of it")]
-#[path = "wasi_fs/driver.rs"]
-mod driver;
 mod fs_steps;
-#[allow(dead_code, reason = "each test uses some of it")]
-#[path = "wasi_fs/model.rs"]
-mod model;
-
-use proptest::collection::vec;
-use proptest::prelude::*;
 
 use jitless::wasi::fs::{Change, Changed, Errno, FileSystem, MemFs, OverlayFs};
 
-use self::driver::{Traits, agree};
 use self::fs_steps::{Random, STEPS, Steps, snapshot, tail, told};
 
 /// What a guest changed, as text.
@@ -93,16 +83,6 @@ fn overlays_are_as_files_in_memory() {
         let expected = changes(&model.diff(&before).unwrap());
         assert_eq!(changes(&both.diff().unwrap()), expected, "seed {seed}:\n{}", log.join("\n"));
         assert_eq!(changes(&twice.diff().unwrap()), expected, "seed {seed}, two overlays");
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn overlays_do_what_the_model_does(tape in vec(any::<u32>(), 0..800)) {
-        let both = OverlayFs::new(MemFs::new(), MemFs::new());
-        agree(&both, &tape, Traits { told_times: true, quota: None });
     }
 }
 

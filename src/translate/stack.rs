@@ -7,7 +7,7 @@
 //! An entry is *settled* when it is a constant or lies in its home; the others are listed, and the list is short: when it
 //! is full, the oldest is evaluated. So no rule costs more than the list is long.
 use super::Translator;
-use crate::cover::{How, LOAD, NO_SLOT, NONE, NodeId, TRAP, accumulator, move_root};
+use crate::cover::{How, LOAD, MAX_NODES, NO_SLOT, NONE, NodeId, TRAP, accumulator, move_root};
 use crate::module::operators::MemArg;
 use jitless_machine::instr::{Access, Plain};
 use jitless_machine::symbol::{Form, Kind, Sym};
@@ -209,7 +209,7 @@ impl Translator<'_> {
 
     fn root_with(&mut self, root: Sym, own: &[u32], kids: &[NodeId], tail: &[u32]) {
         let cover = self.s.trees.cover(root, kids, self.held);
-        let mut temporaries = [0i32; 24];
+        let mut temporaries = [0i32; MAX_NODES];
         for (pick, slot) in cover.picks().iter().zip(&mut temporaries) {
             if pick.how == How::CutSlot {
                 *slot = self.high + self.temporaries;
@@ -229,14 +229,17 @@ impl Translator<'_> {
         self.s.emit.statement(root.as_access().is_some());
         self.s.emit.words(own);
         for (pick, &slot) in cover.picks().iter().zip(&temporaries) {
-            let n = self.s.trees[pick.node];
+            let n = &self.s.trees[pick.node];
             match pick.how {
-                How::Slot => self.s.emit.word(self.offset(n.slot())),
+                How::Slot => {
+                    let offset = self.offset(n.slot());
+                    self.s.emit.word(offset);
+                }
                 How::CutSlot => self.s.emit.word(self.offset(slot)),
                 How::Accumulator | How::CutAccumulator => {}
                 How::Constant => {
-                    let wide = matches!(n.ty, Ty::I64 | Ty::F64 | Ty::Ref);
-                    self.s.emit.words(&[n.imm as u32, (n.imm >> 32) as u32][..1 + wide as usize]);
+                    let (wide, imm) = (matches!(n.ty, Ty::I64 | Ty::F64 | Ty::Ref), n.imm);
+                    self.s.emit.words(&[imm as u32, (imm >> 32) as u32][..1 + wide as usize]);
                 }
                 How::Operator => self.operator_words(pick.node),
             }

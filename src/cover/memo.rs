@@ -1,0 +1,98 @@
+//! Covers that were found before, by the shapes of their trees.
+//!
+//! Idea: the best cover follows from a shape alone: the symbols of root and trees in prefix order, the types of their
+//! values, and which slots the accumulators hold. Programs repeat few shapes, so most searches end here.
+//!
+//! Invariant: an answer is what the search would have found.
+use super::{Cover, Few, How, NONE, NodeId, Pick};
+use alloc::vec::Vec;
+use jitless_machine::symbol::{COUNT, Sym};
+use jitless_machine::types::Ty;
+
+/// Larger shapes are not kept.
+const MOST: usize = 24;
+/// Shapes that are kept: each has one place, and the last one stays. A power of two.
+const PLACES: usize = 1 << 11;
+
+const _: () = assert!(COUNT <= 1 << 12, "a sign has room for every symbol");
+
+/// Of each node symbol, type, and whether an accumulator holds the slot: 16 bits, four to a word.
+type Signs = [u64; MOST / 4];
+
+/// The shape of a root over its trees, and whose it is.
+pub(super) struct Shape {
+    signs: Signs,
+    nodes: [NodeId; MOST],
+    len: usize,
+    hash: u64,
+}
+
+impl Shape {
+    pub(super) fn of(root: Sym) -> Self {
+        let mut shape = Self { signs: [0; MOST / 4], nodes: [NONE; MOST], len: 0, hash: 0 };
+        shape.push(NONE, root, Ty::I32, false);
+        shape
+    }
+
+    /// Adds the next node in prefix order. Is there room?
+    #[inline]
+    pub(super) fn push(&mut self, node: NodeId, sym: Sym, ty: Ty, held: bool) -> bool {
+        let Some(word) = self.signs.get_mut(self.len / 4) else { return false };
+        let sign = u64::from(sym.0 | (ty as u16) << 12 | (held as u16) << 15);
+        *word |= sign << (self.len % 4 * 16);
+        self.hash = (self.hash ^ sign).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+        self.nodes[self.len] = node;
+        self.len += 1;
+        true
+    }
+}
+
+/// A shape and its cover, whose nodes are places in the shape.
+#[derive(Clone, Copy)]
+struct Known {
+    signs: Signs,
+    picks: Few<(u8, How)>,
+    tile: u16,
+    cost: u16,
+}
+
+/// See the head of the file. Takes no memory until something is kept.
+#[derive(Default)]
+pub(super) struct Memo(Vec<Known>);
+
+impl Memo {
+    fn place(shape: &Shape) -> usize {
+        shape.hash as usize & (PLACES - 1)
+    }
+
+    pub(super) fn find(&self, shape: &Shape) -> Option<Cover> {
+        let known = self.0.get(Self::place(shape)).filter(|known| known.signs.iter().eq(&shape.signs))?;
+        let mut picks = Few::new(Pick { node: NONE, how: How::Operator });
+        for &(place, how) in known.picks.all() {
+            picks.push(Pick { node: shape.nodes[place as usize], how });
+        }
+        Some(Cover { tile: known.tile, cost: known.cost, picks })
+    }
+
+    pub(super) fn keep(&mut self, shape: &Shape, cover: &Cover) {
+        let mut picks = Few::new((0, How::Operator));
+        for pick in cover.picks() {
+            let place = shape.nodes.iter().position(|&node| node == pick.node);
+            picks.push((place.expect("a cover picks nodes of its trees") as u8, pick.how));
+        }
+        if self.0.is_empty() {
+            // The sign of no root.
+            self.0.resize(
+                PLACES,
+                Known { signs: [u64::MAX; MOST / 4], picks: Few::new((0, How::Operator)), tile: 0, cost: 0 },
+            );
+        }
+        self.0[Self::place(shape)] = Known { signs: shape.signs, picks, tile: cover.tile, cost: cover.cost };
+    }
+}
+
+impl core::fmt::Debug for Memo {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Memo").finish_non_exhaustive()
+    }
+}
