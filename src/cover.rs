@@ -93,8 +93,9 @@ impl core::ops::Index<NodeId> for Trees {
     }
 }
 
-/// How a node of the tree was matched.
+/// How a node of the tree was matched. As wide as a node, so that a [`Pick`] has no gap and many are set at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
 pub(crate) enum How {
     Operator,
     Slot,
@@ -122,6 +123,12 @@ pub(crate) struct Cover {
 }
 
 impl Cover {
+    const NONE: Self = Self {
+        tile: 0,
+        cost: u16::MAX,
+        picks: Few { items: [Pick { node: NONE, how: How::Operator }; MAX_NODES], len: 0 },
+    };
+
     pub(crate) fn picks(&self) -> &[Pick] {
         self.picks.all()
     }
@@ -297,17 +304,18 @@ impl Trees {
     /// The cheapest tile for `root` over `kids`, when the accumulators hold the slots `held`.
     pub(crate) fn cover(&mut self, root: Sym, kids: &[NodeId], held: [i32; 3]) -> Cover {
         let start = step(0, root).expect("the families have every root");
-        if let Some(cover) = self.plain_cover(start, kids, held) {
+        let mut cover = Cover::NONE;
+        if self.cover_leaves(start, kids, held, &mut cover).is_some() {
             return cover;
         }
         let mut shape = Shape::of(root);
         let known = kids.iter().all(|&k| self.read(k, held, &mut shape));
         let whole = is_move(root) && !self[kids[0]].is_const();
-        if let Some(cover) = known.then(|| self.memo.find(&shape)).flatten() {
+        if known && self.memo.find(&shape, &mut cover) {
             debug_assert_eq!(cover, self.search(start, kids, held, whole));
             return cover;
         }
-        let cover = self.search(start, kids, held, whole);
+        cover = self.search(start, kids, held, whole);
         if known {
             self.memo.keep(&shape, &cover);
         }
@@ -323,10 +331,10 @@ impl Trees {
         shape.push(id, n.sym, n.ty, in_accumulator) && operands.into_iter().all(|&k| self.read(k, held, shape))
     }
 
-    /// The cover of a root over leaves, where the first choice for each is the best.
-    fn plain_cover(&self, start: u32, kids: &[NodeId], held: [i32; 3]) -> Option<Cover> {
+    /// Covers a root over leaves, where the first choice for each is the best.
+    fn cover_leaves(&self, start: u32, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) -> Option<()> {
         let mut state = start;
-        let mut cover = Cover { tile: 0, cost: DISPATCH, picks: Few::new(Pick { node: 0, how: How::Slot }) };
+        (cover.cost, cover.picks.len) = (DISPATCH, 0);
         for &k in kids {
             let n = &self[k];
             let (sym, how, cost) = match n.sym {
@@ -340,17 +348,16 @@ impl Trees {
             cover.picks.push(Pick { node: k, how });
         }
         cover.tile = tile(state)?;
-        Some(cover)
+        Some(())
     }
 
     fn search(&mut self, start: u32, kids: &[NodeId], held: [i32; 3], whole: bool) -> Cover {
-        let none = Few::new(Pick { node: NONE, how: How::Operator });
         let mut pending = Few::new(NONE);
         for &k in kids.iter().rev() {
             pending.push(k);
         }
-        let best = Cover { tile: 0, cost: u16::MAX, picks: none };
-        let mut s = Search { trees: self, held, whole, pending, picks: none, best };
+        let (best, picks) = (Cover::NONE, Cover::NONE.picks);
+        let mut s = Search { trees: self, held, whole, pending, picks, best };
         s.descend(start, DISPATCH, Used::default());
         debug_assert!(s.best.cost != u16::MAX, "the families cover every tree");
         s.best

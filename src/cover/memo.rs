@@ -12,7 +12,7 @@ use jitless_machine::types::Ty;
 /// Larger shapes are not kept.
 const MOST: usize = 24;
 /// Shapes that are kept: each has one place, and the last one stays. A power of two.
-const PLACES: usize = 1 << 11;
+const PLACES: usize = 1 << 10;
 
 const _: () = assert!(COUNT <= 1 << 12, "a sign has room for every symbol");
 
@@ -47,11 +47,14 @@ impl Shape {
     }
 }
 
-/// A shape and its cover, whose nodes are places in the shape.
+/// By number.
+const HOWS: [How; 6] = [How::Operator, How::Slot, How::Constant, How::Accumulator, How::CutSlot, How::CutAccumulator];
+
+/// A shape and its cover, whose nodes are places in the shape, and each how a number.
 #[derive(Clone, Copy)]
 struct Known {
     signs: Signs,
-    picks: Few<(u8, How)>,
+    picks: Few<(u8, u8)>,
     tile: u16,
     cost: u16,
 }
@@ -65,27 +68,32 @@ impl Memo {
         shape.hash as usize & (PLACES - 1)
     }
 
-    pub(super) fn find(&self, shape: &Shape) -> Option<Cover> {
-        let known = self.0.get(Self::place(shape)).filter(|known| known.signs.iter().eq(&shape.signs))?;
-        let mut picks = Few::new(Pick { node: NONE, how: How::Operator });
+    /// Sets the cover of a shape, if it is known.
+    pub(super) fn find(&self, shape: &Shape, cover: &mut Cover) -> bool {
+        let Some(known) = self.0.get(Self::place(shape)).filter(|known| known.signs.iter().eq(&shape.signs)) else {
+            return false;
+        };
+        (cover.tile, cover.cost, cover.picks.len) = (known.tile, known.cost, 0);
         for &(place, how) in known.picks.all() {
-            picks.push(Pick { node: shape.nodes[place as usize], how });
+            cover.picks.push(Pick { node: shape.nodes[place as usize], how: HOWS[how as usize] });
         }
-        Some(Cover { tile: known.tile, cost: known.cost, picks })
+        true
     }
 
+    /// Keeps a cover, if there is memory for it.
     pub(super) fn keep(&mut self, shape: &Shape, cover: &Cover) {
-        let mut picks = Few::new((0, How::Operator));
+        if self.0.is_empty() {
+            if self.0.try_reserve_exact(PLACES).is_err() {
+                return;
+            }
+            // The signs of no root.
+            let nothing = Known { signs: [u64::MAX; MOST / 4], picks: Few::new((0, 0)), tile: 0, cost: 0 };
+            self.0.resize(PLACES, nothing);
+        }
+        let mut picks = Few::new((0, 0));
         for pick in cover.picks() {
             let place = shape.nodes.iter().position(|&node| node == pick.node);
-            picks.push((place.expect("a cover picks nodes of its trees") as u8, pick.how));
-        }
-        if self.0.is_empty() {
-            // The sign of no root.
-            self.0.resize(
-                PLACES,
-                Known { signs: [u64::MAX; MOST / 4], picks: Few::new((0, How::Operator)), tile: 0, cost: 0 },
-            );
+            picks.push((place.expect("a cover picks nodes of its trees") as u8, pick.how as u8));
         }
         self.0[Self::place(shape)] = Known { signs: shape.signs, picks, tile: cover.tile, cost: cover.cost };
     }

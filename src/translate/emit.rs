@@ -127,8 +127,10 @@ impl Emit {
         self.code.push(w);
     }
 
-    pub(super) fn words(&mut self, w: &[u32]) {
-        self.code.extend_from_slice(w);
+    #[inline]
+    pub(super) fn words(&mut self, words: &[u32]) {
+        // They are few: no call for them.
+        words.iter().for_each(|&word| self.code.push(word));
     }
 
     /// Begins a tile: fused to the one before where there is a handler for both, else with a handler of its own.

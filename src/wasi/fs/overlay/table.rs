@@ -432,10 +432,10 @@ impl Table {
 
     pub(super) fn link(&mut self, dir: Id, name: &str, id: Id, now: u64) -> Result {
         self.now = now;
-        self.prepare(dir, name)?;
-        if self.get(id)?.is_dir() {
+        if self.get(id)?.is_dir() && self.lookup(dir, name).is_err() {
             return Err(Errno::Perm);
         }
+        self.prepare(dir, name)?;
         if self.get(id)?.is_gone() {
             return Err(Errno::NoEnt);
         }
