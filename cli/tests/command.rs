@@ -321,6 +321,44 @@ fn help_and_version() {
     assert!(place.run("-h").out.lines().count() <= 50);
 }
 
+/// Row 66 of the hostile inputs about WASI: what a guest writes is its own business; what the command says of it is
+/// harmless on a terminal.
+#[test]
+fn w66_only_the_guest_writes_control_characters() {
+    let place = Place::new("control");
+    place.file(
+        "evil.wat",
+        r#"(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "path_unlink_file" (func $unlink (param i32 i32 i32) (result i32)))
+            (memory (export "memory") 1) (data (i32.const 0) "\08\00\00\00\04\00\00\00\1b[2J")
+            (func $evil (@name "a\1b[2Jb") (export "_start")
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+                (drop (call $unlink (i32.const 3) (i32.const 8) (i32.const 4)))
+                unreachable)
+            (func (export "\1b[31mred")))"#,
+    );
+    let ended = place.run("--trace wasi evil.wat");
+    assert_eq!((ended.status, ended.out.as_str()), (134, "\u{1b}[2J"));
+    assert!(
+        ended.err.contains("a\\u{1b}[2Jb") && ended.err.contains("path_unlink_file(3, \"\\u{1b}[2J\")"),
+        "{}",
+        ended.err
+    );
+    for args in [
+        "evil.wat",
+        "--trace wasi evil.wat",
+        "--invoke \u{1b}[31mgreen evil.wat",
+        "\u{1b}[31m.wasm",
+        "validate \u{1b}.wat",
+    ] {
+        assert!(!place.run(args).err.contains('\u{1b}'), "{args:?}");
+    }
+    for args in ["inspect evil.wat", "dump evil.wat"] {
+        let ended = place.run(args);
+        assert!(!ended.out.contains('\u{1b}') && !ended.err.contains('\u{1b}'), "{args}");
+    }
+}
+
 #[test]
 fn what_stands_behind_the_file_is_the_guests() {
     let place = Place::new("args");
