@@ -287,8 +287,8 @@ impl WasiCtxBuilder {
 
     /// Makes the context. The builder is as new then.
     ///
-    /// An error if a file system has no root to show, and if an argument or variable has a zero byte in it, a variable's name is empty or has a `=` in it, or if
-    /// there are more than 16 MiB of either.
+    /// An error if a file system has no root to show, an argument or variable has a zero byte in it, a variable's name is
+    /// empty or has a `=` in it, or if there are more than 16 MiB of either.
     pub fn build(&mut self) -> Result<WasiCtx> {
         let Self { args, env, stdin, stdout, stderr, clock, random, mounts, max_files, trace } = core::mem::take(self);
         let mut fds = Descriptors::stdio(stdin, stdout, stderr, max_files.unwrap_or(Self::MAX_FILES));

@@ -33,6 +33,8 @@ pub(super) struct Descriptor {
     /// What may be used for that is opened through it.
     pub(super) inheriting: u64,
     pub(super) flags: u16,
+    /// What a guest takes for the number of its device: of which mount it is.
+    pub(super) device: u64,
 }
 
 #[derive(Debug)]
@@ -59,7 +61,7 @@ impl Descriptors {
     pub(super) fn stdio(input: Input, output: Output, errors: Output, max: u32) -> Self {
         let stream = |what, right| {
             let rights = rights::STREAM | right;
-            Some(Descriptor { what, rights, inheriting: 0, flags: 0 })
+            Some(Descriptor { what, rights, inheriting: 0, flags: 0, device: 0 })
         };
         let input = stream(What::Input(input), rights::FD_READ);
         let [output, errors] = [output, errors].map(|output| stream(What::Output(output), rights::FD_WRITE));
@@ -71,7 +73,8 @@ impl Descriptors {
         let taken = if read_only { rights::CHANGING } else { 0 };
         let (rights, inheriting) = (rights::DIR & !taken, (rights::DIR | rights::FILE) & !taken);
         let what = What::Dir { node, preopen: Some(name) };
-        self.open.push(Some(Descriptor { what, rights, inheriting, flags: 0 }));
+        let device = self.open.len() as u64;
+        self.open.push(Some(Descriptor { what, rights, inheriting, flags: 0, device }));
     }
 
     pub(super) fn get(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
@@ -182,7 +185,7 @@ mod tests {
     use super::*;
 
     fn open() -> Descriptor {
-        Descriptor { what: What::Output(Output::null()), rights: 0, inheriting: 0, flags: 0 }
+        Descriptor { what: What::Output(Output::null()), rights: 0, inheriting: 0, flags: 0, device: 0 }
     }
 
     #[test]

@@ -72,8 +72,10 @@ pub(super) fn filestat_get(call: &mut Call<'_>, fd: u32, flags: u32, ptr: u32, l
     call.memory()?.0.range(stat, version.pick(64, 56))?;
     let follow = follows(flags)?;
     let (place, _) = find(call, Path { fd, ptr, len }, rights::PATH_FILESTAT_GET, follow)?;
-    let (record, len) = filestat(version, &place.existing()?.stat()?);
-    Ok(call.memory()?.0.write(stat, &record[..len])?)
+    let found = place.existing()?.stat()?;
+    let (mut bytes, ctx) = call.memory()?;
+    let (record, len) = filestat(version, &found, ctx.fds.get(fd)?.device);
+    Ok(bytes.write(stat, &record[..len])?)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the call has them")]
@@ -262,14 +264,15 @@ pub(super) fn open(
             Err(Errno::Exist) if !how.has(oflags::EXCL) => continue,
             what => what?,
         };
+        let (mut bytes, ctx) = call.memory()?;
+        let device = ctx.fds.get(fd)?.device;
         let descriptor = match what {
             What::Dir { .. } => {
                 let flags = flags & fdflags::NONBLOCK;
-                Descriptor { what, rights: how.rights & rights::DIR, inheriting: allowed, flags }
+                Descriptor { what, rights: how.rights & rights::DIR, inheriting: allowed, flags, device }
             }
-            _ => Descriptor { what, rights: how.rights & rights::FILE, inheriting: 0, flags },
+            _ => Descriptor { what, rights: how.rights & rights::FILE, inheriting: 0, flags, device },
         };
-        let (mut bytes, ctx) = call.memory()?;
         let number = ctx.fds.insert(descriptor)?;
         return Ok(bytes.write_u32(opened, number)?);
     }

@@ -63,14 +63,15 @@ pub(super) fn fdstat_set_rights(call: &mut Call<'_>, fd: u32, rights: u64, inher
     Ok(())
 }
 
-/// What a guest is told of a node: the record's bytes, and how many there are.
-pub(super) fn filestat(version: Version, stat: &Stat) -> ([u8; 64], usize) {
+/// What a guest is told of a node: the record's bytes, and how many there are. Numbers of nodes are unique within a mount,
+/// so each mount is a device.
+pub(super) fn filestat(version: Version, stat: &Stat, device: u64) -> ([u8; 64], usize) {
     let links = stat.links.to_le_bytes();
     // The older count of links has 32 bits.
     let short = u32::try_from(stat.links).unwrap_or(u32::MAX).to_le_bytes();
     let rest = version.pick(32, 24);
     let fields: [(usize, &[u8]); 8] = [
-        (0, &stat.device.to_le_bytes()),
+        (0, &device.to_le_bytes()),
         (8, &stat.inode.to_le_bytes()),
         (16, &[filetype::of(stat.kind)]),
         version.pick((24, &links), (20, &short)),
@@ -89,8 +90,8 @@ pub(super) fn filestat_get(call: &mut Call<'_>, fd: u32, stat: u32) -> Outcome {
     let descriptor = ctx.fds.get(fd)?;
     has(descriptor.rights, rights::FD_FILESTAT_GET)?;
     let (record, len) = match &descriptor.what {
-        What::Dir { node, .. } => filestat(version, &node.stat()?),
-        What::File(Open { file, .. }) => filestat(version, &file.stat()?),
+        What::Dir { node, .. } => filestat(version, &node.stat()?, descriptor.device),
+        What::File(Open { file, .. }) => filestat(version, &file.stat()?, descriptor.device),
         What::Input(_) | What::Output(_) => {
             let short = 1u32.to_le_bytes();
             let fields: [(usize, &[u8]); 3] =
