@@ -117,7 +117,7 @@ pub(crate) struct Loaded {
 }
 
 /// Decodes a module, and validates and translates as much of it as the engine's configuration says.
-pub(crate) fn load(engine: &Arc<EngineInner>, bytes: Arc<[u8]>) -> Result<Arc<Loaded>> {
+pub(crate) fn load(engine: &Arc<EngineInner>, bytes: Arc<Vec<u8>>) -> Result<Arc<Loaded>> {
     let desc = decode::decode(bytes, &engine.types, &engine.config)?;
     let references = validate::module(&desc)?;
     let loaded = Loaded {
@@ -137,7 +137,7 @@ pub(crate) fn load(engine: &Arc<EngineInner>, bytes: Arc<[u8]>) -> Result<Arc<Lo
 }
 
 /// Decodes and validates a module, bodies included.
-pub(crate) fn validate(engine: &Arc<EngineInner>, bytes: Arc<[u8]>) -> Result<()> {
+pub(crate) fn validate(engine: &Arc<EngineInner>, bytes: Arc<Vec<u8>>) -> Result<()> {
     let desc = decode::decode(bytes, &engine.types, &engine.config)?;
     let references = validate::module(&desc)?;
     validate_bodies(&desc, &references)

@@ -29,7 +29,7 @@ pub(crate) struct Description {
     /// What it was held to, and its bodies still are.
     pub(crate) limits: ModuleLimits,
     /// The whole module.
-    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) bytes: Arc<Vec<u8>>,
     /// The type index space.
     pub(crate) types: Vec<TypeId>,
     /// The same, as function types; `None` where a type is not one.

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let Some(file) = &args.file else { return Err(Failure::usage("FILE is missing")) };
     let name = input::name(file);
     let failure = |error| Failure::of(&error, &name);
-    let module = Module::new(&plan.engine()?, input::module(file)?).map_err(failure)?;
+    let module = Module::from_bytes(&plan.engine()?, input::module(file)?).map_err(failure)?;
     if let Some(func) = args.func {
         print(text(&module, func).map_err(failure)?)?;
         return Ok(status::OK);

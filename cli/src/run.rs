@@ -151,7 +151,7 @@ impl Guest<'_> {
         let wasi = self.wasi(file, guest_args, output)?;
         let (args, plan) = (self.args, &self.plan);
         let engine = plan.engine()?;
-        let module = self.module.insert(Module::new(&engine, input::module(file)?)?);
+        let module = self.module.insert(Module::from_bytes(&engine, input::module(file)?)?);
         self.loaded = Some(self.begin.elapsed());
 
         let mut linker = Linker::new(&engine);

@@ -41,7 +41,7 @@ impl Module {
         let bytes = bytes.as_ref();
         // Before it is copied.
         engine.inner.config.limits.check_module_bytes(bytes.len() as u64, None)?;
-        Self::load(engine, Arc::from(&*binary(bytes)?))
+        Self::load(engine, binary(bytes)?.into_owned())
     }
 
     /// Loads a module from a file.
@@ -67,22 +67,22 @@ impl Module {
         Self::from_bytes(engine, read(engine, reader, Error::new)?)
     }
 
-    #[cfg(feature = "std")]
-    fn from_bytes(engine: &Engine, bytes: Vec<u8>) -> Result<Self> {
+    /// Loads a module from bytes that are given away: as [`Self::new`], but they are not copied.
+    pub fn from_bytes(engine: &Engine, bytes: Vec<u8>) -> Result<Self> {
         match binary(&bytes)? {
-            Cow::Borrowed(_) => Self::load(engine, bytes.into()),
-            Cow::Owned(binary) => Self::load(engine, binary.into()),
+            Cow::Borrowed(_) => Self::load(engine, bytes),
+            Cow::Owned(binary) => Self::load(engine, binary),
         }
     }
 
-    fn load(engine: &Engine, bytes: Arc<[u8]>) -> Result<Self> {
-        Ok(Self { engine: engine.clone(), loaded: load::load(&engine.inner, bytes)? })
+    fn load(engine: &Engine, bytes: Vec<u8>) -> Result<Self> {
+        Ok(Self { engine: engine.clone(), loaded: load::load(&engine.inner, Arc::new(bytes))? })
     }
 
     /// Decodes and validates a module, bodies included, whatever the engine's [`Compilation`](crate::Compilation).
     pub fn validate(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<()> {
-        let bytes = binary(bytes.as_ref())?;
-        load::validate(&engine.inner, Arc::from(&*bytes))
+        let bytes = binary(bytes.as_ref())?.into_owned();
+        load::validate(&engine.inner, Arc::new(bytes))
     }
 
     /// The engine that it was loaded with, the only one that can run it.

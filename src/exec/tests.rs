@@ -1231,9 +1231,9 @@ fn lazy_validation() {
         let mut config = config();
         config.compilation(compilation);
         let mut rig = Rig::new(config);
-        let loaded = load(&rig.store.engine, wasm.as_slice().into());
+        let loaded = load(&rig.store.engine, wasm.clone().into());
         assert_eq!(loaded.is_ok(), loads);
-        assert!(crate::load::validate(&rig.store.engine, wasm.as_slice().into()).is_err());
+        assert!(crate::load::validate(&rig.store.engine, wasm.clone().into()).is_err());
         let Ok(loaded) = loaded else { continue };
         let instance = rig.instantiate_loaded(&loaded, &[]).unwrap();
         for _ in 0..3 {
@@ -1263,7 +1263,7 @@ fn threads_share_code() {
     for mut config in configs() {
         config.compilation(Compilation::Lazy);
         let engine = Arc::new(EngineInner::new(config).unwrap());
-        let loaded = load(&engine, wasm.as_slice().into()).unwrap();
+        let loaded = load(&engine, wasm.clone().into()).unwrap();
         let sums: Vec<u64> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
                 .map(|_| {

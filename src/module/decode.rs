@@ -28,7 +28,7 @@ pub(crate) const MAX_CUSTOM: usize = 10_000;
 ///
 /// The size limit comes first, but after the caller made the bytes: one who has yet to copy or read them asks
 /// `ModuleLimits::check_module_bytes` before.
-pub(crate) fn decode(bytes: Arc<[u8]>, types: &Arc<TypeRegistry>, config: &Config) -> Result<Description, Error> {
+pub(crate) fn decode(bytes: Arc<Vec<u8>>, types: &Arc<TypeRegistry>, config: &Config) -> Result<Description, Error> {
     config.limits.check_module_bytes(bytes.len() as u64, None)?;
     if bytes.len() > u32::MAX as usize {
         return Err(Error::limit("module bytes", u32::MAX.into(), bytes.len() as u64, None));

@@ -100,7 +100,7 @@ fn all() -> Config {
 }
 
 fn decoded(bytes: &[u8], config: &Config) -> Result<Description, Error> {
-    decode::decode(bytes.into(), &Arc::new(TypeRegistry::new()), config)
+    decode::decode(Arc::new(bytes.to_vec()), &Arc::new(TypeRegistry::new()), config)
 }
 
 /// Decodes a module and reads all that decoding leaves for later.

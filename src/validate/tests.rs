@@ -19,7 +19,7 @@ use wasmparser::WasmFeatures;
 
 /// Decodes and validates, bodies included.
 fn judge_with(bytes: &[u8], config: &Config) -> Result<(), Error> {
-    let desc = decode(Arc::from(bytes), &Arc::new(TypeRegistry::new()), config)?;
+    let desc = decode(Arc::new(bytes.to_vec()), &Arc::new(TypeRegistry::new()), config)?;
     let refs = module(&desc)?;
     let mut validator = Body::new(&desc, &refs);
     (0..desc.bodies.len() as u32).try_for_each(|index| body(&desc, desc.imported_funcs + index, &mut validator))
