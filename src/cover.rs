@@ -327,8 +327,8 @@ impl Trees {
         let n = &self[id];
         let in_accumulator = n.sym == Sym::L && held[accumulator(n.ty)] == n.slot();
         // Whatever else a node carries stands behind its last operand.
-        let operands = n.kids.iter().take_while(|&&k| k != NONE);
-        shape.push(id, n.sym, n.ty, in_accumulator) && operands.into_iter().all(|&k| self.read(k, held, shape))
+        let mut operands = n.kids.iter().take_while(|&&k| k != NONE);
+        shape.push(id, n.sym, n.ty, in_accumulator) && operands.all(|&k| self.read(k, held, shape))
     }
 
     /// Covers a root over leaves, where the first choice for each is the best.

@@ -15,11 +15,11 @@ trap 'rm -rf "$lists"' EXIT
 for wasm in "$folder"/*.wasm; do
   name=$(basename "$wasm" .wasm)
   args=() input=/dev/null
-  [ -e "$folder/$name.args" ] && read -r -a args <"$folder/$name.args"
+  [ -e "$folder/$name.args" ] && args=($(<"$folder/$name.args"))
   [ -e "$folder/$name.stdin" ] && input=$folder/$name.stdin
   echo "$name" >&2
   JITLESS_PROFILE=$lists/$name.lst "$CARGO_TARGET_DIR/release/jitless" --timeout "$limit" "$wasm" "${args[@]}" \
     <"$input" >/dev/null || echo "  ended with status $?" >&2
   [ -s "$lists/$name.lst" ] || rm -f "$lists/$name.lst"
 done
-tools/mine.py machine/tiles/seq.txt 3000 3500 "$lists"/*.lst
+python3 tools/mine.py machine/tiles/seq.txt 3000 3500 "$lists"/*.lst

@@ -69,8 +69,12 @@ enum Verb {
     },
 }
 
-const LONG_VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("JITLESS_COMMIT"), "\nfeatures: wasi, wat",);
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("JITLESS_COMMIT"),
+    "\nfeatures: archive, host-fs, wasi, wat",
+);
 
 const EXAMPLES: &str = "\
 Options stand before FILE; everything behind it belongs to the guest.

@@ -95,10 +95,15 @@ pub(super) fn filestat_set_times(
     Ok(place.existing()?.set_times(times, call.ctx().now())?)
 }
 
+/// Finds two places, each with the right that it takes; the old one may be where a link points to.
+///
 /// Who may write through the new name must have been allowed to write through the old one: else a link or another name
 /// would make more of a right than it is.
-fn no_more_than(old: u64, new: u64) -> Result<(), Errno> {
-    has(old, new & rights::CHANGING)
+fn find_both(call: &mut Call<'_>, old: (Path, u64), follow: bool, new: (Path, u64)) -> Outcome<(Place, Place)> {
+    let (old, old_rights) = find(call, old.0, old.1, follow)?;
+    let (new, new_rights) = find(call, new.0, new.1, false)?;
+    has(old_rights, new_rights & rights::CHANGING)?;
+    Ok((old, new))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the call has them")]
@@ -114,9 +119,7 @@ pub(super) fn link(
 ) -> Outcome {
     let follow = follows(old_flags)?;
     let (old, new) = (Path { fd: old_fd, ptr: old_ptr, len: old_len }, Path { fd: new_fd, ptr: new_ptr, len: new_len });
-    let (old, old_rights) = find(call, old, rights::PATH_LINK_SOURCE, follow)?;
-    let (new, new_rights) = find(call, new, rights::PATH_LINK_TARGET, false)?;
-    no_more_than(old_rights, new_rights)?;
+    let (old, new) = find_both(call, (old, rights::PATH_LINK_SOURCE), follow, (new, rights::PATH_LINK_TARGET))?;
     let node = old.existing()?;
     let name = free_for_no_dir(&new)?;
     Ok(new.dir.link(name, &**node, call.ctx().now())?)
@@ -132,9 +135,7 @@ pub(super) fn rename(
     new_len: u32,
 ) -> Outcome {
     let (old, new) = (Path { fd: old_fd, ptr: old_ptr, len: old_len }, Path { fd: new_fd, ptr: new_ptr, len: new_len });
-    let (old, old_rights) = find(call, old, rights::PATH_RENAME_SOURCE, false)?;
-    let (new, new_rights) = find(call, new, rights::PATH_RENAME_TARGET, false)?;
-    no_more_than(old_rights, new_rights)?;
+    let (old, new) = find_both(call, (old, rights::PATH_RENAME_SOURCE), false, (new, rights::PATH_RENAME_TARGET))?;
     // A directory cannot be given another name from inside.
     let (Some(name), Some(to_name)) = (&old.name, &new.name) else { return Err(Errno::Busy.into()) };
     let is_dir = |place: &Place| place.node.as_ref().is_some_and(|node| node.kind() == Kind::Dir);

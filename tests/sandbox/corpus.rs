@@ -4,7 +4,7 @@ use std::time::Instant;
 use jitless::sandbox::SandboxErrorKind as Kind;
 
 #[path = "../../examples/python.rs"]
-#[allow(dead_code, reason = "a test has no command line")]
+#[expect(dead_code, reason = "a test has no command line")]
 mod python;
 
 #[test]
