@@ -145,16 +145,21 @@ impl Statement for Br {
     }
 }
 
-/// Branch by index. Words: number of targets, index; behind them an entry for each and one for the default: distance of
-/// the target from the tile's words, price.
+/// Branch by index. Words: number of targets, index; behind them an entry for each and one for the default, of
+/// [`ENTRY_WORDS`]: distance of the target from the statement's words in bytes, price.
 pub struct BrTable<X>(PhantomData<X>);
 impl<X: Expr<T = u32>> Statement for BrTable<X> {
     const WORDS: usize = 1 + X::WORDS;
     #[inline(always)]
     unsafe fn run(p: Ip, r: &mut Regs) -> Flow {
-        let i = get!(X::eval(p.add(1), r)).min(word(p, 0));
-        let entry = p.add(Self::WORDS + 2 * i as usize);
-        edge(entry.add(1), p.offset(word(entry, 0) as i32 as isize), r)
+        let (mut i, n) = (get!(X::eval(p.add(1), r)) as usize, word(p, 0) as usize);
+        if i > n {
+            i = n;
+            // As a conditional move the target would wait for the comparison.
+            keep();
+        }
+        let entry = p.add(Self::WORDS + 2 * i);
+        edge(entry.add(1), p.byte_offset(word(entry, 0) as i32 as isize), r)
     }
 }
 

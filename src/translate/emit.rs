@@ -351,7 +351,7 @@ impl Emit {
         for &(words, first, entries) in &self.tables {
             for at in (first..).step_by(2).take(entries as usize) {
                 let target = self.targets[self.code[at as usize] as usize];
-                set(at, target.at.wrapping_sub(words));
+                set(at, target.at.wrapping_sub(words).wrapping_mul(4));
                 set(at + 1, self.code[at as usize + 1].wrapping_sub(target.potential));
             }
         }
