@@ -18,6 +18,8 @@ pub enum Flow {
     Next,
     /// Go on elsewhere.
     Jump(Ip),
+    /// Go on at the first; the address of the handler there stands at the second too.
+    JumpTo(Ip, Ip),
     /// Leave for the run loop, which goes on at the given place.
     Leave(Exit, Ip),
     /// Trap.
@@ -48,6 +50,13 @@ pub(crate) use get;
 fn keep() {
     // SAFETY: the assembly is empty.
     unsafe { core::arch::asm!("", options(nomem, nostack, preserves_flags)) }
+}
+
+/// Keeps the compiler from carrying what it knows of memory from before to after.
+#[inline(always)]
+fn keep_memory() {
+    // SAFETY: the assembly is empty.
+    unsafe { core::arch::asm!("", options(nostack, preserves_flags)) }
 }
 
 /// `slot = e`, and the accumulator with it: that costs nothing, as the value is in a register. Word: slot.
@@ -145,21 +154,54 @@ impl Statement for Br {
     }
 }
 
-/// Branch by index. Words: number of targets, index; behind them an entry for each and one for the default, of
-/// [`ENTRY_WORDS`]: distance of the target from the statement's words in bytes, price.
+/// Targets that a [`BrTable`] has at most; longer ones are [`BrTableLong`]s.
+pub const SHORT_TABLE: u32 = 1 << 12;
+
+/// Words of an entry in the branch table of so many targets: distance of the target from the statement's words in bytes,
+/// price, and in short tables the handler (2).
+pub const fn entry_words(targets: u32) -> usize {
+    if targets <= SHORT_TABLE { 4 } else { 2 }
+}
+
+/// The edge through the entry that an index, the words' second, chooses. The first is the number of targets.
+#[inline(always)]
+unsafe fn through_table<X: Expr<T = u32>>(entry_words: usize, p: Ip, r: &mut Regs) -> (Ip, Flow) {
+    let (mut i, n) = match X::eval(p.add(1), r) {
+        Ok(i) => (i as usize, word(p, 0) as usize),
+        Err(fault) => return (p, Flow::Trap(fault)),
+    };
+    if i > n {
+        i = n;
+        // As a conditional move the target would wait for the comparison.
+        keep();
+    }
+    let entry = p.add(1 + X::WORDS + entry_words * i);
+    (entry, edge(entry.add(1), p.byte_offset(word(entry, 0) as i32 as isize), r))
+}
+
+/// Branch by index. Words: number of targets, index; behind them an entry for each target and one for the default.
+///
+/// Here interpreters as guests spend their time, in jumps that no hardware foresees: an entry holds the target's handler
+/// too, so that the jump waits for one load less.
 pub struct BrTable<X>(PhantomData<X>);
 impl<X: Expr<T = u32>> Statement for BrTable<X> {
     const WORDS: usize = 1 + X::WORDS;
     #[inline(always)]
     unsafe fn run(p: Ip, r: &mut Regs) -> Flow {
-        let (mut i, n) = (get!(X::eval(p.add(1), r)) as usize, word(p, 0) as usize);
-        if i > n {
-            i = n;
-            // As a conditional move the target would wait for the comparison.
-            keep();
+        match through_table::<X>(entry_words(0), p, r) {
+            (entry, Flow::Jump(to)) => Flow::JumpTo(to, entry.add(2)),
+            (_, other) => other,
         }
-        let entry = p.add(Self::WORDS + 2 * i);
-        edge(entry.add(1), p.byte_offset(word(entry, 0) as i32 as isize), r)
+    }
+}
+
+/// As [`BrTable`] with entries of half the size, for tables so long that memory is what counts.
+pub struct BrTableLong<X>(PhantomData<X>);
+impl<X: Expr<T = u32>> Statement for BrTableLong<X> {
+    const WORDS: usize = 1 + X::WORDS;
+    #[inline(always)]
+    unsafe fn run(p: Ip, r: &mut Regs) -> Flow {
+        through_table::<X>(entry_words(u32::MAX), p, r).1
     }
 }
 
@@ -254,24 +296,42 @@ impl Statement for CallImport {
 
 /// The record of the function that an indirect call means, if it can be called the fast way: its table entry is there, is
 /// of this instance and has exactly the type asked for. Words: type, table, index.
+///
+/// The index is noted for the run loop, so that it takes no register from here on.
 #[inline(always)]
-unsafe fn callee<X: Expr<T = u32>>(p: Ip, r: &Regs) -> Result<(u32, Option<*const Rec>), Fault> {
-    let i = X::eval(p.add(2), r)?;
+unsafe fn callee<X: Expr<T = u32>>(p: Ip, r: &mut Regs) -> Result<Option<*const Rec>, Fault> {
+    let i = X::eval(p.add(2), r)? as u64;
+    (*r.ctx).value = i;
     let ctx = &*r.ctx;
     let table = &**ctx.tables.add(word(p, 1) as usize);
-    if (i as u64) < table.len {
+    if i < table.len {
         let rec = ctx.recs.add(*(table.base as *const u64).add(i as usize) as usize);
         if (*rec).key == ctx.key | word(p, 0) as u64 {
-            return Ok((i, Some(rec)));
+            return Ok(Some(rec));
         }
     }
-    Ok((i, None))
+    Ok(None)
 }
 
-/// Leaves with an indirect call that could not go the fast way: the index, and where the site's words begin.
+/// Pays for an indirect call to a frame at `fp`, if there is room and fuel for it.
 #[inline(always)]
-unsafe fn leave_indirect(exit: Exit, i: u32, words: usize, p: Ip, r: &mut Regs) -> Flow {
-    (*r.ctx).value = i as u64;
+unsafe fn afford(fp: *mut u8, rec: *const Rec, price: Ip, r: &mut Regs) -> bool {
+    if fp as usize + (*rec).frame as usize > (*r.ctx).limit {
+        return false;
+    }
+    (*r.ctx).fuel -= word(price, 0) as i64;
+    if (*r.ctx).fuel < 0 {
+        // Paid back from memory: else the sum would be kept in a register on the other way too.
+        keep_memory();
+        (*r.ctx).fuel += word(price, 0) as i64;
+        return false;
+    }
+    true
+}
+
+/// Leaves with an indirect call that could not go the fast way. The site's words begin at `p`.
+#[inline(always)]
+unsafe fn leave_indirect(exit: Exit, words: usize, p: Ip, r: &mut Regs) -> Flow {
     (*r.ctx).words = words as u32;
     Flow::Leave(exit, p.add(words))
 }
@@ -282,18 +342,16 @@ impl<X: Expr<T = u32>> Statement for CallIndirect<X> {
     const WORDS: usize = 4 + X::WORDS;
     #[inline(always)]
     unsafe fn run(p: Ip, r: &mut Regs) -> Flow {
-        let (q, end) = (p.add(2 + X::WORDS), p.add(Self::WORDS));
-        let (i, rec) = get!(callee::<X>(p, r));
-        let Some(rec) = rec else { return leave_indirect(Exit::CallIndirect, i, Self::WORDS, p, r) };
-        let fp = r.fp.add(word(q, 0) as usize);
-        let fuel = (*r.ctx).fuel - word(q, 1) as i64;
-        if fp as usize + (*rec).frame as usize > (*r.ctx).limit || fuel < 0 {
-            return leave_indirect(Exit::CallIndirect, i, Self::WORDS, p, r);
+        let q = p.add(2 + X::WORDS);
+        if let Some(rec) = get!(callee::<X>(p, r)) {
+            let fp = r.fp.add(word(q, 0) as usize);
+            if afford(fp, rec, q.add(1), r) {
+                link(fp, p.add(Self::WORDS), r.fp);
+                r.fp = fp;
+                return Flow::Jump((*rec).code);
+            }
         }
-        link(fp, end, r.fp);
-        r.fp = fp;
-        (*r.ctx).fuel = fuel;
-        Flow::Jump((*rec).code)
+        leave_indirect(Exit::CallIndirect, Self::WORDS, p, r)
     }
 }
 
@@ -352,16 +410,14 @@ impl<X: Expr<T = u32>> Statement for TailCallIndirect<X> {
     #[inline(always)]
     unsafe fn run(p: Ip, r: &mut Regs) -> Flow {
         let q = p.add(2 + X::WORDS);
-        let (i, rec) = get!(callee::<X>(p, r));
-        let Some(rec) = rec else { return leave_indirect(Exit::TailCallIndirect, i, Self::WORDS, p, r) };
-        let fuel = (*r.ctx).fuel - word(q, 4) as i64;
-        let fp = r.fp.offset(word(q, 3) as i32 as isize);
-        if fp as usize + (*rec).frame as usize > (*r.ctx).limit || fuel < 0 {
-            return leave_indirect(Exit::TailCallIndirect, i, Self::WORDS, p, r);
+        if let Some(rec) = get!(callee::<X>(p, r)) {
+            let delta = word(q, 3);
+            if afford(r.fp.offset(delta as i32 as isize), rec, q.add(4), r) {
+                replace(q, delta, r);
+                return Flow::Jump((*rec).code);
+            }
         }
-        (*r.ctx).fuel = fuel;
-        replace(q, word(q, 3), r);
-        Flow::Jump((*rec).code)
+        leave_indirect(Exit::TailCallIndirect, Self::WORDS, p, r)
     }
 }
 
@@ -458,6 +514,7 @@ pub(crate) unsafe fn body<S: Statement>(ip: Ip, mut r: Regs) -> Exit {
     match S::run(p, &mut r) {
         Flow::Next => r.dispatch(p.add(S::WORDS)),
         Flow::Jump(to) => r.dispatch(to),
+        Flow::JumpTo(to, at) => r.dispatch_at(at, to),
         Flow::Leave(exit, to) => r.leave(exit, to),
         Flow::Trap(f) => r.trap(f.trap, f.at, f.value),
     }

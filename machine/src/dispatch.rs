@@ -238,6 +238,12 @@ impl Regs {
         self.enter(handler_at(p), p)
     }
 
+    /// Hand on to the tile at `p`, the address of whose handler stands at `h` too.
+    #[inline(always)]
+    pub(crate) unsafe fn dispatch_at(self, h: Ip, p: Ip) -> Exit {
+        self.enter(handler_at(h), p)
+    }
+
     #[inline(always)]
     unsafe fn enter(self, h: Handler, p: Ip) -> Exit {
         h(p, self.fp, self.mem, self.ai, self.len, self.ctx, self.af, self.as_)

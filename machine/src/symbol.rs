@@ -97,6 +97,7 @@ forms! {
     BrIf (I32) = Root;
     Br () = Root;
     BrTable (I32) = Root;
+    BrTableLong (I32) = Root;
     Ret () = Root;
     RetValueI32 (I32) = Root;
     RetValueI64 (I64) = Root;

@@ -9,6 +9,7 @@ use crate::error::Result;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU32;
+use jitless_machine::control::entry_words;
 use jitless_machine::dispatch::{HANDLER_WORDS, bounce, handler_words};
 use jitless_machine::symbol::{Form, Sym};
 use jitless_machine::tiles::{HANDLERS, PAIR_START, PAIRS};
@@ -41,7 +42,8 @@ pub(crate) struct Emit {
     targets: Vec<Target>,
     /// Branches: their first word is a label, to become an address of two words, the third what was owed.
     branches: Vec<u32>,
-    /// Tables: the statement's words, first entry, number of entries. An entry is a label, to become a distance, and what was owed.
+    /// Tables: the statement's words, first entry, number of targets. An entry is a label, to become a distance, what was owed,
+    /// and perhaps room for the handler.
     tables: Vec<(u32, u32, u32)>,
     /// The tile emitted last, if the next statement may be fused to it: its handler's word and number.
     last: Option<(u32, u16)>,
@@ -237,15 +239,17 @@ impl Emit {
         }
     }
 
-    /// Begins the entries of the `BrTable` emitted last. Returns the table's number.
-    pub(super) fn table(&mut self, entries: u32) -> u32 {
+    /// Begins the entries of the branch table of so many targets emitted last. Returns the table's number.
+    pub(super) fn table(&mut self, targets: u32) -> u32 {
         let first = self.code.len() as u32;
-        self.tables.push((self.statement, first, entries));
+        self.tables.push((self.statement, first, targets));
         self.tables.len() as u32 - 1
     }
 
     pub(super) fn table_entry(&mut self, label: Label) {
+        let &(_, _, targets) = self.tables.last().expect("in a table");
         self.code.extend([label, self.owed]);
+        self.code.resize(self.code.len() + entry_words(targets) - 2, 0);
         self.leads_to(label);
     }
 
@@ -348,11 +352,15 @@ impl Emit {
             set(at + 1, (address >> 32) as u32);
             set(at + 2, self.code[at as usize + 2].wrapping_sub(target.potential));
         }
-        for &(words, first, entries) in &self.tables {
-            for at in (first..).step_by(2).take(entries as usize) {
+        for &(words, first, targets) in &self.tables {
+            let entry = entry_words(targets);
+            for at in (first..).step_by(entry).take(targets as usize + 1) {
                 let target = self.targets[self.code[at as usize] as usize];
                 set(at, target.at.wrapping_sub(words).wrapping_mul(4));
                 set(at + 1, self.code[at as usize + 1].wrapping_sub(target.potential));
+                for i in 0..entry as u32 - 2 {
+                    set(at + 2 + i, self.code[(target.at + i) as usize]);
+                }
             }
         }
     }
