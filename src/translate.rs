@@ -247,7 +247,11 @@ impl<'a> Translator<'a> {
             self.pay();
         }
         self.s.emit.owe(fuel);
-        if self.s.trees.len() > self.trees_limit {
+        if self.s.stack.is_empty() {
+            // Nobody knows a node: few are used, again and again, and stay in the cache.
+            self.s.trees.clear();
+            self.s.emit.renumber(core::iter::empty());
+        } else if self.s.trees.len() > self.trees_limit {
             let mapping = self.s.emit.is_mapping();
             let mut moves = Vec::new();
             let roots = self.s.stack.iter_mut().map(|e| &mut e.node);
