@@ -13,7 +13,7 @@ mod symbol;
 #[allow(dead_code, unreachable_pub)]
 mod types;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 use symbol::{Form, Kind, Sym};
 use types::Ty;
@@ -411,38 +411,42 @@ fn read_list(path: &std::path::Path, out: &mut Vec<Vec<Node>>) {
 struct Trie {
     edges: Vec<BTreeMap<u16, usize>>,
     tile: Vec<Option<usize>>,
+    /// The first tile behind each state, which is the hottest.
+    first: Vec<usize>,
 }
 
 const TILE: u32 = 1 << 31;
 
 impl Trie {
     fn new() -> Trie {
-        Trie { edges: vec![BTreeMap::new()], tile: vec![None] }
+        Trie { edges: vec![BTreeMap::new()], tile: vec![None], first: vec![0] }
     }
 
+    /// Adds a pattern. Tiles come in their order.
     fn insert(&mut self, x: &Node, tile: usize) {
-        fn walk(t: &mut Trie, at: usize, x: &Node) -> usize {
+        fn walk(t: &mut Trie, at: usize, x: &Node, tile: usize) -> usize {
             let fresh = t.edges.len();
             let mut at = *t.edges[at].entry(x.sym.0).or_insert(fresh);
             if at == fresh {
                 t.edges.push(BTreeMap::new());
                 t.tile.push(None);
+                t.first.push(tile);
             }
             for kid in &x.kids {
-                at = walk(t, at, kid);
+                at = walk(t, at, kid, tile);
             }
             at
         }
-        let end = walk(self, 0, x);
+        let end = walk(self, 0, x, tile);
         self.tile[end] = Some(tile);
     }
 
-    /// `(base or tile, check)` by state.
+    /// `(base or tile, check)` by state. What leads to hot tiles comes first, and so lies together.
     fn pack(&self) -> Vec<(u32, u32)> {
         let mut out: Vec<Option<(u32, u32)>> = vec![Some((0, u32::MAX))];
-        let mut queue = std::collections::VecDeque::from([(0usize, 0usize)]);
+        let mut queue = BTreeSet::from([(0, 0usize, 0usize)]);
         let mut first_free = 1;
-        while let Some((state, slot)) = queue.pop_front() {
+        while let Some((_, state, slot)) = queue.pop_first() {
             if let Some(tile) = self.tile[state] {
                 out[slot].as_mut().expect("placed").0 = TILE | tile as u32;
                 continue;
@@ -462,7 +466,7 @@ impl Trie {
                     out.resize(at + 1, None);
                 }
                 out[at] = Some((0, slot as u32));
-                queue.push_back((child, at));
+                queue.insert((self.first[child], child, at));
             }
             out[slot].as_mut().expect("placed").0 = base as u32;
         }
@@ -476,6 +480,12 @@ impl Trie {
 fn main() {
     for path in ["build.rs", "src/instr.rs", "src/symbol.rs", "src/types.rs", "tiles"] {
         println!("cargo::rerun-if-changed={path}");
+    }
+    println!("cargo::rustc-check-cfg=cfg(distances)");
+    let target = |what: &str| std::env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
+    let elf = ["linux", "android", "freebsd", "netbsd", "openbsd"].contains(&&*target("OS"));
+    if elf && ["x86_64", "aarch64"].contains(&&*target("ARCH")) {
+        println!("cargo::rustc-cfg=distances");
     }
     println!("cargo::rerun-if-env-changed=JITLESS_TILES");
     println!("cargo::rerun-if-env-changed=JITLESS_TILE_SET");
@@ -511,22 +521,65 @@ fn main() {
             });
         }
     }
+    let tiles = hottest_first(tiles, &number);
+    let number: HashMap<&[Node], usize> = tiles.iter().enumerate().map(|(i, t)| (&t[..], i)).collect();
     let mut trie = Trie::new();
-    let mut pairs: Vec<Vec<(usize, usize)>> = vec![vec![]; tiles.len()];
+    let mut pairs = vec![];
     for (i, t) in tiles.iter().enumerate() {
         match t.split_last().expect("a tile has a statement") {
             (x, []) => trie.insert(x, i),
-            (last, before) => pairs[number[before]].push((number[&vec![last.clone()]], i)),
+            (last, before) => pairs.push(Pair { before: number[before], last: number[&[last.clone()][..]], fused: i }),
         }
     }
-    std::fs::write(format!("{}/tiles.rs", std::env::var("OUT_DIR").expect("cargo")), generate(&tiles, &trie, pairs))
+    std::fs::write(format!("{}/tiles.rs", std::env::var("OUT_DIR").expect("cargo")), generate(&tiles, &trie, &pairs))
         .expect("OUT_DIR");
+}
+
+/// Sorts tiles by how many sequences they are part of, so that what is used together lies together: code and tables.
+fn hottest_first(tiles: Vec<Vec<Node>>, number: &HashMap<Vec<Node>, usize>) -> Vec<Vec<Node>> {
+    let mut heat = vec![0u32; tiles.len()];
+    for t in tiles.iter().filter(|t| t.len() > 1) {
+        t.iter().for_each(|x| heat[number[&vec![x.clone()]]] += 1);
+        (2..=t.len()).for_each(|n| heat[number[&t[..n]]] += 1);
+    }
+    let mut order: Vec<_> = heat.into_iter().zip(tiles).collect();
+    order.sort_by_key(|(heat, _)| std::cmp::Reverse(*heat));
+    order.into_iter().map(|(_, tile)| tile).collect()
+}
+
+/// Two tiles in a row, and the one that is both.
+struct Pair {
+    before: usize,
+    last: usize,
+    fused: usize,
+}
+
+/// Lays the rows of a sparse table over each other: where each row begins, and `(row, value)` by begin and column. The
+/// longest rows choose first; each begins where none of its values meets another's.
+fn displace(pairs: &[Pair]) -> (Vec<usize>, Vec<(usize, usize)>) {
+    let mut rows: BTreeMap<usize, Vec<&Pair>> = BTreeMap::new();
+    pairs.iter().for_each(|p| rows.entry(p.before).or_default().push(p));
+    let mut begins = vec![0; rows.keys().next_back().map_or(0, |&last| last + 1)];
+    let mut cells: Vec<Option<(usize, usize)>> = vec![];
+    let mut order: Vec<_> = rows.into_iter().collect();
+    order.sort_by_key(|(_, row)| std::cmp::Reverse(row.len()));
+    for (before, row) in order {
+        let free = |begin: &usize| row.iter().all(|p| cells.get(begin + p.last).is_none_or(|c| c.is_none()));
+        let begin = (0..).find(free).expect("there is room behind");
+        for p in row {
+            let at = begin + p.last;
+            cells.resize(cells.len().max(at + 1), None);
+            cells[at] = Some((before, p.fused));
+        }
+        begins[before] = begin;
+    }
+    (begins, cells.into_iter().map(|c| c.unwrap_or((u16::MAX as usize, 0))).collect())
 }
 
 /// Modules that the handlers are spread over: the compiler works on them side by side.
 const MODULES: usize = 32;
 
-fn generate(tiles: &[Vec<Node>], trie: &Trie, mut pairs: Vec<Vec<(usize, usize)>>) -> String {
+fn generate(tiles: &[Vec<Node>], trie: &Trie, pairs: &[Pair]) -> String {
     let mut o = String::new();
     let module = |i: usize| i * MODULES / tiles.len();
     for m in 0..MODULES {
@@ -542,6 +595,10 @@ fn generate(tiles: &[Vec<Node>], trie: &Trie, mut pairs: Vec<Vec<(usize, usize)>
         }
         o.push_str("}\n");
     }
+    let n = tiles.len();
+    writeln!(o, "handlers! {{ {n}:").unwrap();
+    (0..n).for_each(|i| write!(o, "m{}::t{i},", module(i)).unwrap());
+    o.push_str("}\n");
     let list = |o: &mut String, decl: &str, items: &mut dyn Iterator<Item = String>| {
         writeln!(o, "{decl} = [").unwrap();
         for x in items {
@@ -550,23 +607,18 @@ fn generate(tiles: &[Vec<Node>], trie: &Trie, mut pairs: Vec<Vec<(usize, usize)>
         }
         o.push_str("];\n");
     };
-    let n = tiles.len();
-    let decl = format!("/// Handlers, by tile.\npub static HANDLERS: [Handler; {n}]");
-    list(&mut o, &decl, &mut (0..n).map(|i| format!("m{}::t{i}", module(i))));
     let states = trie.pack();
     let decl = format!("/// The matching trie: base or tile, check.\npub static TRIE: [(u32, u32); {}]", states.len());
     list(&mut o, &decl, &mut states.iter().map(|s| format!("({},{})", s.0, s.1)));
-    pairs.iter_mut().for_each(|p| p.sort());
-    let starts = pairs.iter().scan(0, |at, p| {
-        let s = *at;
-        *at += p.len();
-        Some(s)
-    });
-    let total: usize = pairs.iter().map(|p| p.len()).sum();
-    let decl = format!("/// Where each tile's pairs begin.\npub static PAIR_START: [u16; {}]", n + 1);
-    list(&mut o, &decl, &mut starts.chain([total]).map(|s| s.to_string()));
-    let decl = format!("/// Statement that may follow, fused tile.\npub static PAIRS: [(u16, u16); {total}]");
-    list(&mut o, &decl, &mut pairs.iter().flatten().map(|p| format!("({},{})", p.0, p.1)));
+    let (begins, cells) = displace(pairs);
+    let decl =
+        format!("/// Where the row of each tile that has pairs begins.\nstatic PAIR_ROWS: [u16; {}]", begins.len());
+    list(&mut o, &decl, &mut begins.iter().map(|b| b.to_string()));
+    let decl = format!(
+        "/// First tile, both, by the first's row and the second.\nstatic PAIRS: [(u16, u16); {}]",
+        cells.len()
+    );
+    list(&mut o, &decl, &mut cells.iter().map(|c| format!("({},{})", c.0, c.1)));
 
     // Shapes, for listings: a statement's symbols in prefix order; of a sequence, the prefix and the last statement.
     let mut shapes: Vec<u16> = vec![];
@@ -575,10 +627,7 @@ fn generate(tiles: &[Vec<Node>], trie: &Trie, mut pairs: Vec<Vec<(usize, usize)>
         out.push(x.sym.0);
         x.kids.iter().for_each(|k| prefix(k, out));
     }
-    let mut parts: HashMap<usize, (usize, usize)> = HashMap::new();
-    for (i, p) in pairs.iter().enumerate() {
-        parts.extend(p.iter().map(|&(last, fused)| (fused, (i, last))));
-    }
+    let parts: HashMap<usize, (usize, usize)> = pairs.iter().map(|p| (p.fused, (p.before, p.last))).collect();
     for (i, t) in tiles.iter().enumerate() {
         starts.push(shapes.len());
         match parts.get(&i) {
@@ -594,6 +643,10 @@ fn generate(tiles: &[Vec<Node>], trie: &Trie, mut pairs: Vec<Vec<(usize, usize)>
         shapes.len()
     );
     list(&mut o, &decl, &mut shapes.iter().map(|s| s.to_string()));
-    assert!(n <= u16::MAX as usize && total <= u16::MAX as usize, "{n} tiles, {total} pairs: numbers are 16 bits");
+    assert!(
+        n < u16::MAX as usize && cells.len() <= u16::MAX as usize,
+        "{n} tiles, {} pairs: numbers are 16 bits",
+        cells.len()
+    );
     o
 }

@@ -14,7 +14,7 @@ use core::fmt::{self, Debug, Formatter};
 use hashbrown::HashMap;
 use jitless_machine::dispatch::{self, Ip, bounce, handler_words};
 use jitless_machine::symbol::{Form, Sym};
-use jitless_machine::tiles::HANDLERS;
+use jitless_machine::tiles::handler_of;
 use once_cell::race::OnceBox;
 use spin::Mutex;
 
@@ -47,7 +47,7 @@ pub(crate) struct Stubs {
 impl Stubs {
     fn new(bounced: bool) -> Self {
         let tile = |form| {
-            let handler = handler_words(HANDLERS[bare_tile(Sym::form(form)) as usize]);
+            let handler = handler_words(handler_of(bare_tile(Sym::form(form))));
             if bounced { [handler_words(bounce), handler].concat() } else { handler.to_vec() }.into_boxed_slice()
         };
         Self { halt: tile(Form::Halt), across: tile(Form::Across) }

@@ -12,7 +12,7 @@ use core::sync::atomic::AtomicU32;
 use jitless_machine::control::entry_words;
 use jitless_machine::dispatch::{HANDLER_WORDS, bounce, handler_words};
 use jitless_machine::symbol::{Form, Sym};
-use jitless_machine::tiles::{HANDLERS, PAIR_START, PAIRS};
+use jitless_machine::tiles::{fused, handler_of};
 
 /// Number of a label.
 pub(super) type Label = u32;
@@ -73,7 +73,7 @@ impl Emit {
         if self.bounced {
             self.code.extend(handler_words(bounce));
         }
-        self.code.extend(handler_words(HANDLERS[bare_tile(Sym::form(Form::Count)) as usize]));
+        self.code.extend(handler_words(handler_of(bare_tile(Sym::form(Form::Count)))));
         let line = Line { word: self.code.len() as u32, tile, offset: self.offset };
         self.counted.push((line, core::mem::take(&mut self.fresh)));
         self.code.extend([0, 0]);
@@ -137,20 +137,17 @@ impl Emit {
 
     /// Begins a tile: fused to the one before where there is a handler for both, else with a handler of its own.
     pub(super) fn tile(&mut self, tile: u16) {
-        if let Some((at, before)) = self.last {
-            let pairs = &PAIRS[PAIR_START[before as usize] as usize..PAIR_START[before as usize + 1] as usize];
-            if let Ok(i) = pairs.binary_search_by_key(&tile, |p| p.0) {
-                let fused = pairs[i].1;
-                self.code[at as usize..at as usize + HANDLER_WORDS]
-                    .copy_from_slice(&handler_words(HANDLERS[fused as usize]));
-                self.last = Some((at, fused));
-                if let Some(line) = self.map.as_mut().and_then(Map::last_line) {
-                    *line = Line { tile: fused, offset: self.offset, ..*line };
-                }
-                #[cfg(feature = "profile")]
-                self.recount(fused);
-                return;
+        if let Some((at, before)) = self.last
+            && let Some(both) = fused(before, tile)
+        {
+            self.code[at as usize..at as usize + HANDLER_WORDS].copy_from_slice(&handler_words(handler_of(both)));
+            self.last = Some((at, both));
+            if let Some(line) = self.map.as_mut().and_then(Map::last_line) {
+                *line = Line { tile: both, offset: self.offset, ..*line };
             }
+            #[cfg(feature = "profile")]
+            self.recount(both);
+            return;
         }
         #[cfg(feature = "profile")]
         self.count(tile);
@@ -158,7 +155,7 @@ impl Emit {
             self.code.extend(handler_words(bounce));
         }
         let at = self.code.len() as u32;
-        self.code.extend(handler_words(HANDLERS[tile as usize]));
+        self.code.extend(handler_words(handler_of(tile)));
         self.last = Some((at, tile));
         if let Some(map) = &mut self.map {
             map.line(Line { word: at, tile, offset: self.offset });
@@ -325,7 +322,7 @@ impl Emit {
             if self.bounced {
                 prologue.extend(handler_words(bounce));
             }
-            prologue.extend(handler_words(HANDLERS[bare_tile(Sym::form(Form::Zero)) as usize]));
+            prologue.extend(handler_words(handler_of(bare_tile(Sym::form(Form::Zero)))));
             prologue.extend([(first * 8) as u32, (n * 8) as u32]);
         }
         let shift = prologue.len();
