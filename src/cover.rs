@@ -325,10 +325,13 @@ impl Trees {
     /// Adds a tree to a shape. Is there room?
     fn read(&self, id: NodeId, held: [i32; 3], shape: &mut Shape) -> bool {
         let n = &self[id];
-        let in_accumulator = n.sym == Sym::L && held[accumulator(n.ty)] == n.slot();
+        if n.size == 0 {
+            let in_accumulator = n.sym == Sym::L && held[accumulator(n.ty)] == n.slot();
+            return shape.push(id, n.sym, n.ty, in_accumulator);
+        }
         // Whatever else a node carries stands behind its last operand.
         let mut operands = n.kids.iter().take_while(|&&k| k != NONE);
-        shape.push(id, n.sym, n.ty, in_accumulator) && operands.all(|&k| self.read(k, held, shape))
+        shape.push(id, n.sym, n.ty, false) && operands.all(|&k| self.read(k, held, shape))
     }
 
     /// Covers a root over leaves, where the first choice for each is the best.

@@ -250,7 +250,7 @@ impl<'a> Translator<'a> {
         if self.s.stack.is_empty() {
             // Nobody knows a node: few are used, again and again, and stay in the cache.
             self.s.trees.clear();
-            self.s.emit.renumber(core::iter::empty());
+            self.s.emit.forget_origins();
         } else if self.s.trees.len() > self.trees_limit {
             let mapping = self.s.emit.is_mapping();
             let mut moves = Vec::new();

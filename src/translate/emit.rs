@@ -272,6 +272,11 @@ impl Emit {
         self.mark(Mark::Label);
     }
 
+    /// No node is known any more.
+    pub(super) fn forget_origins(&mut self) {
+        self.origins.clear();
+    }
+
     /// Nodes got new numbers, which ascend.
     pub(super) fn renumber(&mut self, moved: impl Iterator<Item = (NodeId, NodeId)>) {
         let old = core::mem::take(&mut self.origins);
