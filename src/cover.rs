@@ -39,6 +39,8 @@ pub(crate) struct Node {
     pub(crate) flags: u8,
     /// Operators of the tree.
     size: u8,
+    /// Leaves of the tree that are slots.
+    reads: u8,
     pub(crate) kids: [NodeId; 3],
     /// Leaf: the slot or the constant. Access: offset + size (near) or offset (far). Global: its offset or index.
     pub(crate) imm: u64,
@@ -51,6 +53,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// One that reads nothing and has no operands.
+    fn new(sym: Sym, ty: Ty, imm: u64) -> Self {
+        Node { sym, ty, flags: 0, size: 0, reads: 0, kids: [NONE; 3], imm, mask: 0, top: NO_SLOT, cost: [0; 2] }
+    }
+
     /// Is it just a read of `slot`?
     pub(crate) fn is_slot(&self, slot: i32) -> bool {
         self.sym == Sym::L && self.imm as i64 as i32 == slot
@@ -119,6 +126,8 @@ pub(crate) struct Pick {
 pub(crate) struct Cover {
     pub(crate) tile: u16,
     cost: u16,
+    /// Is a subtree to be computed before?
+    pub(crate) cut: bool,
     picks: Few<Pick>,
 }
 
@@ -126,6 +135,7 @@ impl Cover {
     const NONE: Self = Self {
         tile: 0,
         cost: u16::MAX,
+        cut: false,
         picks: Few { items: [Pick { node: NONE, how: How::Operator }; MAX_NODES], len: 0 },
     };
 
@@ -197,8 +207,11 @@ const READ_SLOT: u16 = 1;
 const TEMPORARY: u16 = 2;
 
 /// What a search has committed to on its way down.
-#[derive(Clone, Copy, Default)]
-struct Used {
+#[derive(Clone, Copy)]
+struct Path {
+    cost: u16,
+    /// Leaves that are slots in what is pending. Each costs, wherever it is read, unless the accumulator holds it.
+    rest: u16,
     cut: bool,
     /// The accumulator holds, or will hold, a cut subtree.
     accumulator: bool,
@@ -210,6 +223,8 @@ struct Search<'a> {
     trees: &'a mut Trees,
     /// Slots that the accumulators hold.
     held: [i32; 3],
+    /// Leaves that accumulators hold at most.
+    free: u16,
     /// A move must not cut its own operand: that would be the same problem again.
     whole: bool,
     pending: Few<NodeId>,
@@ -238,12 +253,13 @@ impl Trees {
             Kind::Read => READ,
             _ => 0,
         };
-        let mut node = Node { sym, ty, flags, size: 1, kids: [NONE; 3], imm, mask: 0, top: NO_SLOT, cost: [0; 2] };
+        let mut node = Node { flags, size: 1, ..Node::new(sym, ty, imm) };
         for (i, &k) in kids.iter().enumerate() {
             let kid = &self[k];
             node.kids[i] = k;
             node.flags |= kid.flags;
             node.size = node.size.saturating_add(kid.size);
+            node.reads = node.reads.saturating_add(kid.reads);
             node.mask |= kid.mask;
             node.top = node.top.max(kid.top);
         }
@@ -252,14 +268,13 @@ impl Trees {
 
     /// Adds a read of a slot.
     pub(crate) fn slot(&mut self, slot: i32, ty: Ty) -> NodeId {
-        let (imm, mask) = (slot as i64 as u64, bloom(slot));
-        self.add(Node { sym: Sym::L, ty, flags: 0, size: 0, kids: [NONE; 3], imm, mask, top: slot, cost: [0; 2] })
+        let leaf = Node::new(Sym::L, ty, slot as i64 as u64);
+        self.add(Node { reads: 1, mask: bloom(slot), top: slot, ..leaf })
     }
 
     /// Adds a constant.
     pub(crate) fn constant(&mut self, ty: Ty, imm: u64) -> NodeId {
-        let kids = [NONE; 3];
-        self.add(Node { sym: Sym::C, ty, flags: 0, size: 0, kids, imm, mask: 0, top: NO_SLOT, cost: [0; 2] })
+        self.add(Node::new(Sym::C, ty, imm))
     }
 
     fn add(&mut self, node: Node) -> NodeId {
@@ -304,18 +319,19 @@ impl Trees {
     /// The cheapest tile for `root` over `kids`, when the accumulators hold the slots `held`.
     pub(crate) fn cover(&mut self, root: Sym, kids: &[NodeId], held: [i32; 3]) -> Cover {
         let start = step(0, root).expect("the families have every root");
+        let whole = is_move(root) && !self[kids[0]].is_const();
         let mut cover = Cover::NONE;
-        if self.cover_leaves(start, kids, held, &mut cover).is_some() {
+        if self.cover_whole(start, kids, held, &mut cover).is_some() {
+            debug_assert_eq!(cover, self.search(start, kids, held, u16::MAX, whole));
             return cover;
         }
         let mut shape = Shape::of(root);
         let known = kids.iter().all(|&k| self.read(k, held, &mut shape));
-        let whole = is_move(root) && !self[kids[0]].is_const();
         if known && self.memo.find(&shape, &mut cover) {
-            debug_assert_eq!(cover, self.search(start, kids, held, whole));
+            debug_assert_eq!(cover, self.search(start, kids, held, u16::MAX, whole));
             return cover;
         }
-        cover = self.search(start, kids, held, whole);
+        cover = self.search(start, kids, held, if known { shape.held() } else { u16::MAX }, whole);
         if known {
             self.memo.keep(&shape, &cover);
         }
@@ -334,34 +350,49 @@ impl Trees {
         shape.push(id, n.sym, n.ty, false) && operands.all(|&k| self.read(k, held, shape))
     }
 
-    /// Covers a root over leaves, where the first choice for each is the best.
-    fn cover_leaves(&self, start: u32, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) -> Option<()> {
-        let mut state = start;
+    /// Covers a root and all its trees with one tile, if the first choice for each node leads to one. Then it is the best:
+    /// a cut costs more than all leaves that a tile can have.
+    fn cover_whole(&self, start: u32, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) -> Option<()> {
         (cover.cost, cover.picks.len) = (DISPATCH, 0);
-        for &k in kids {
-            let n = &self[k];
-            let (sym, how, cost) = match n.sym {
-                Sym::C => (Sym::C, How::Constant, 0),
-                Sym::L if held[accumulator(n.ty)] == n.slot() => (Sym::A, How::Accumulator, 0),
-                Sym::L => (Sym::L, How::Slot, READ_SLOT),
-                _ => return None,
-            };
-            state = step(state, sym)?;
-            cover.cost += cost;
-            cover.picks.push(Pick { node: k, how });
-        }
-        cover.tile = tile(state)?;
+        let end = kids.iter().try_fold(start, |state, &k| self.walk(k, state, held, cover))?;
+        cover.tile = tile(end)?;
         Some(())
     }
 
-    fn search(&mut self, start: u32, kids: &[NodeId], held: [i32; 3], whole: bool) -> Cover {
+    /// Matches a tree whole, from `state` on.
+    fn walk(&self, id: NodeId, state: u32, held: [i32; 3], cover: &mut Cover) -> Option<u32> {
+        let n = &self[id];
+        let (sym, how) = match n.sym {
+            Sym::C => (Sym::C, How::Constant),
+            Sym::L if held[accumulator(n.ty)] == n.slot() => (Sym::A, How::Accumulator),
+            Sym::L => (Sym::L, How::Slot),
+            sym => (sym, How::Operator),
+        };
+        cover.cost += if how == How::Slot { READ_SLOT } else { 0 };
+        if !cover.picks.push(Pick { node: id, how }) {
+            return None;
+        }
+        if how != How::Operator {
+            return step(state, sym);
+        }
+        if let Some(next) = step(state, sym) {
+            // Whatever else a node carries stands behind its last operand.
+            let operands = n.kids.iter().take_while(|&&k| k != NONE);
+            return operands.copied().try_fold(next, |state, k| self.walk(k, state, held, cover));
+        }
+        let next = step(state, sym.swapped()?)?;
+        [n.kids[1], n.kids[0]].into_iter().try_fold(next, |state, k| self.walk(k, state, held, cover))
+    }
+
+    fn search(&mut self, start: u32, kids: &[NodeId], held: [i32; 3], free: u16, whole: bool) -> Cover {
         let mut pending = Few::new(NONE);
         for &k in kids.iter().rev() {
             pending.push(k);
         }
+        let rest = kids.iter().map(|&k| u16::from(self[k].reads)).sum();
         let (best, picks) = (Cover::NONE, Cover::NONE.picks);
-        let mut s = Search { trees: self, held, whole, pending, picks, best };
-        s.descend(start, DISPATCH, Used::default());
+        let mut s = Search { trees: self, held, free, whole, pending, picks, best };
+        s.descend(start, Path { cost: DISPATCH, rest, cut: false, accumulator: false, present: false });
         debug_assert!(s.best.cost != u16::MAX, "the families cover every tree");
         s.best
     }
@@ -393,80 +424,86 @@ fn is_move(root: Sym) -> bool {
 }
 
 impl Search<'_> {
+    /// Can this be as cheap as the best, even if it costs `more` than what it must?
+    fn is_hopeless(&self, path: Path, more: u16) -> bool {
+        path.cost + more + path.rest.saturating_sub(self.free) >= self.best.cost
+    }
+
     /// Matches what is pending from `state` on.
-    fn descend(&mut self, state: u32, cost: u16, used: Used) {
-        if cost >= self.best.cost {
+    fn descend(&mut self, state: u32, path: Path) {
+        if self.is_hopeless(path, 0) {
             return;
         }
         let Some(id) = self.pending.pop() else {
             if let Some(tile) = tile(state) {
-                self.best = Cover { tile, cost, picks: self.picks };
+                self.best = Cover { tile, cost: path.cost, cut: path.cut, picks: self.picks };
             }
             return;
         };
         if tile(state).is_none() {
-            self.node(id, state, cost, used);
+            self.node(id, state, path);
         }
         self.pending.push(id);
     }
 
-    fn node(&mut self, id: NodeId, state: u32, cost: u16, used: Used) {
+    fn node(&mut self, id: NodeId, state: u32, path: Path) {
         let n = self.trees[id];
+        // Without the node, which costs what is added.
+        let behind = |cost| Path { cost: path.cost + cost, rest: path.rest.saturating_sub(n.reads.into()), ..path };
         match n.sym {
             Sym::L => {
-                if !used.cut && self.held[accumulator(n.ty)] == n.slot() {
-                    self.take(id, How::Accumulator, Sym::A, state, cost, Used { present: true, ..used });
+                if !path.cut && self.held[accumulator(n.ty)] == n.slot() {
+                    self.take(id, How::Accumulator, Sym::A, state, Path { present: true, ..behind(0) });
                 }
-                self.take(id, How::Slot, Sym::L, state, cost + READ_SLOT, used);
+                self.take(id, How::Slot, Sym::L, state, behind(READ_SLOT));
                 return;
             }
-            Sym::C => self.take(id, How::Constant, Sym::C, state, cost, used),
-            _ => self.operator(id, &n, state, cost, used),
+            Sym::C => self.take(id, How::Constant, Sym::C, state, behind(0)),
+            _ => self.operator(id, &n, state, path),
         }
         // A cut costs a dispatch at least.
-        if used.present || (self.whole && self.picks.len == 0) || cost + DISPATCH >= self.best.cost {
+        if path.present || (self.whole && self.picks.len == 0) || self.is_hopeless(path, DISPATCH) {
             return;
         }
-        let cut = Used { cut: true, ..used };
-        if !used.accumulator && !n.is_const() && step(state, Sym::A).is_some() {
-            let more = self.trees.cut_cost(id, true);
-            self.take(id, How::CutAccumulator, Sym::A, state, cost + more, Used { accumulator: true, ..cut });
+        if !path.accumulator && !n.is_const() && step(state, Sym::A).is_some() {
+            let cost = self.trees.cut_cost(id, true);
+            self.take(id, How::CutAccumulator, Sym::A, state, Path { cut: true, accumulator: true, ..behind(cost) });
         }
-        if step(state, Sym::L).is_some() {
-            let more = self.trees.cut_cost(id, false) + TEMPORARY;
-            self.take(id, How::CutSlot, Sym::L, state, cost + more, cut);
+        if !self.is_hopeless(path, DISPATCH + TEMPORARY) && step(state, Sym::L).is_some() {
+            let cost = self.trees.cut_cost(id, false) + TEMPORARY;
+            self.take(id, How::CutSlot, Sym::L, state, Path { cut: true, ..behind(cost) });
         }
     }
 
     /// Matches an operator, its operands in either order if that computes the same.
-    fn operator(&mut self, id: NodeId, n: &Node, state: u32, cost: u16, used: Used) {
+    fn operator(&mut self, id: NodeId, n: &Node, state: u32, path: Path) {
         let mark = self.pending.len;
         let operands = n.sym.info().operands.len();
         if let Some(next) = step(state, n.sym) {
             let room = n.kids[..operands].iter().rev().all(|&k| self.pending.push(k));
             if room {
-                self.follow(id, How::Operator, next, cost, used);
+                self.follow(id, How::Operator, next, path);
             }
             self.pending.truncate(mark);
         }
         if let Some(next) = n.sym.swapped().and_then(|s| step(state, s)) {
             if self.pending.push(n.kids[0]) && self.pending.push(n.kids[1]) {
-                self.follow(id, How::Operator, next, cost, used);
+                self.follow(id, How::Operator, next, path);
             }
             self.pending.truncate(mark);
         }
     }
 
-    fn take(&mut self, id: NodeId, how: How, sym: Sym, state: u32, cost: u16, used: Used) {
+    fn take(&mut self, id: NodeId, how: How, sym: Sym, state: u32, path: Path) {
         if let Some(next) = step(state, sym) {
-            self.follow(id, how, next, cost, used);
+            self.follow(id, how, next, path);
         }
     }
 
-    fn follow(&mut self, node: NodeId, how: How, next: u32, cost: u16, used: Used) {
+    fn follow(&mut self, node: NodeId, how: How, next: u32, path: Path) {
         let mark = self.picks.len;
         if self.picks.push(Pick { node, how }) {
-            self.descend(next, cost, used);
+            self.descend(next, path);
         }
         self.picks.truncate(mark);
     }

@@ -239,6 +239,7 @@ impl<'a> Translator<'a> {
     }
 
     /// Is control here, and if so, pay for an operator.
+    #[inline]
     fn begin(&mut self, fuel: u32) -> bool {
         if self.dead {
             return false;
@@ -252,18 +253,24 @@ impl<'a> Translator<'a> {
             self.s.trees.clear();
             self.s.emit.forget_origins();
         } else if self.s.trees.len() > self.trees_limit {
-            let mapping = self.s.emit.is_mapping();
-            let mut moves = Vec::new();
-            let roots = self.s.stack.iter_mut().map(|e| &mut e.node);
-            self.s.trees.compact(roots, |old, new| {
-                if mapping {
-                    moves.push((old, new))
-                }
-            });
-            self.s.emit.renumber(moves.into_iter());
-            self.trees_limit = 2 * self.s.trees.len() + 4096;
+            self.compact();
         }
         true
+    }
+
+    /// Keeps the trees that are pending alone.
+    #[cold]
+    fn compact(&mut self) {
+        let mapping = self.s.emit.is_mapping();
+        let mut moves = Vec::new();
+        let roots = self.s.stack.iter_mut().map(|e| &mut e.node);
+        self.s.trees.compact(roots, |old, new| {
+            if mapping {
+                moves.push((old, new))
+            }
+        });
+        self.s.emit.renumber(moves.into_iter());
+        self.trees_limit = 2 * self.s.trees.len() + 4096;
     }
 
     /// Counts values that are carried.

@@ -24,12 +24,13 @@ pub(super) struct Shape {
     signs: Signs,
     nodes: [NodeId; MOST],
     len: usize,
+    held: u16,
     hash: u64,
 }
 
 impl Shape {
     pub(super) fn of(root: Sym) -> Self {
-        let mut shape = Self { signs: [0; MOST / 4], nodes: [NONE; MOST], len: 0, hash: 0 };
+        let mut shape = Self { signs: [0; MOST / 4], nodes: [NONE; MOST], len: 0, held: 0, hash: 0 };
         shape.push(NONE, root, Ty::I32, false);
         shape
     }
@@ -43,7 +44,13 @@ impl Shape {
         self.hash = (self.hash ^ sign).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
         self.nodes[self.len] = node;
         self.len += 1;
+        self.held += u16::from(held);
         true
+    }
+
+    /// Leaves that accumulators hold.
+    pub(super) fn held(&self) -> u16 {
+        self.held
     }
 }
 
@@ -57,6 +64,7 @@ struct Known {
     picks: Few<(u8, u8)>,
     tile: u16,
     cost: u16,
+    cut: bool,
 }
 
 /// See the head of the file. Takes no memory until something is kept.
@@ -73,7 +81,7 @@ impl Memo {
         let Some(known) = self.0.get(Self::place(shape)).filter(|known| known.signs.iter().eq(&shape.signs)) else {
             return false;
         };
-        (cover.tile, cover.cost, cover.picks.len) = (known.tile, known.cost, 0);
+        (cover.tile, cover.cost, cover.cut, cover.picks.len) = (known.tile, known.cost, known.cut, 0);
         for &(place, how) in known.picks.all() {
             cover.picks.push(Pick { node: shape.nodes[place as usize], how: HOWS[how as usize] });
         }
@@ -87,7 +95,7 @@ impl Memo {
                 return;
             }
             // The signs of no root.
-            let nothing = Known { signs: [u64::MAX; MOST / 4], picks: Few::new((0, 0)), tile: 0, cost: 0 };
+            let nothing = Known { signs: [u64::MAX; MOST / 4], picks: Few::new((0, 0)), tile: 0, cost: 0, cut: false };
             self.0.resize(PLACES, nothing);
         }
         let mut picks = Few::new((0, 0));
@@ -95,7 +103,8 @@ impl Memo {
             let place = shape.nodes.iter().position(|&node| node == pick.node);
             picks.push((place.expect("a cover picks nodes of its trees") as u8, pick.how as u8));
         }
-        self.0[Self::place(shape)] = Known { signs: shape.signs, picks, tile: cover.tile, cost: cover.cost };
+        let Cover { tile, cost, cut, .. } = *cover;
+        self.0[Self::place(shape)] = Known { signs: shape.signs, picks, tile, cost, cut };
     }
 }
 

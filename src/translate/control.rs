@@ -386,6 +386,7 @@ impl Translator<'_> {
     }
 
     /// Pays what is owed in straight code.
+    #[cold]
     pub(super) fn pay(&mut self) {
         self.spill_flagged(LOAD | TRAP);
         let debt = self.s.emit.settle_debt();

@@ -7,7 +7,7 @@
 //! An entry is *settled* when it is a constant or lies in its home; the others are listed, and the list is short: when it
 //! is full, the oldest is evaluated. So no rule costs more than the list is long.
 use super::Translator;
-use crate::cover::{How, LOAD, MAX_NODES, NO_SLOT, NONE, NodeId, TRAP, accumulator, move_root};
+use crate::cover::{How, LOAD, MAX_NODES, NO_SLOT, NONE, NodeId, Pick, TRAP, accumulator, move_root};
 use crate::module::operators::MemArg;
 use jitless_machine::instr::{Access, Plain};
 use jitless_machine::symbol::{Form, Kind, Sym};
@@ -22,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) node: NodeId,
     /// Its slot, when it cannot wait.
     pub(super) home: i32,
+    /// The slot behind.
+    end: i32,
 }
 
 fn slots(ty: Ty) -> i32 {
@@ -31,10 +33,7 @@ fn slots(ty: Ty) -> i32 {
 impl Translator<'_> {
     /// The home of the operand pushed next.
     pub(super) fn next_home(&self) -> i32 {
-        match self.s.stack.last() {
-            Some(e) => e.home + slots(self.s.trees[e.node].ty),
-            None => self.base,
-        }
+        self.s.stack.last().map_or(self.base, |e| e.end)
     }
 
     /// Makes room in the frame up to `slot`.
@@ -46,10 +45,10 @@ impl Translator<'_> {
     pub(super) fn push(&mut self, node: NodeId) {
         let home = self.next_home();
         let n = &self.s.trees[node];
-        let (large, settled) = (n.is_large(), n.is_const() || n.is_slot(home));
-        self.reach(home + slots(n.ty));
+        let (large, settled, end) = (n.is_large(), n.is_const() || n.is_slot(home), home + slots(n.ty));
+        self.reach(end);
         let index = self.s.stack.len();
-        self.s.stack.push(Entry { node, home });
+        self.s.stack.push(Entry { node, home, end });
         if !settled {
             self.s.unsettled.push(index as u32);
             if large {
@@ -83,9 +82,9 @@ impl Translator<'_> {
     pub(super) fn push_settled(&mut self, types: impl Iterator<Item = Ty>) {
         let mut home = self.next_home();
         for ty in types {
-            let node = self.s.trees.slot(home, ty);
-            self.s.stack.push(Entry { node, home });
-            home += slots(ty);
+            let (node, end) = (self.s.trees.slot(home, ty), home + slots(ty));
+            self.s.stack.push(Entry { node, home, end });
+            home = end;
         }
         self.reach(home);
     }
@@ -101,7 +100,7 @@ impl Translator<'_> {
 
     /// Evaluates entry `i` into its home.
     pub(super) fn spill(&mut self, i: usize) {
-        let Entry { node, home } = self.s.stack[i];
+        let Entry { node, home, .. } = self.s.stack[i];
         let n = &self.s.trees[node];
         if n.is_slot(home) {
             return;
@@ -209,22 +208,7 @@ impl Translator<'_> {
 
     fn root_with(&mut self, root: Sym, own: &[u32], kids: &[NodeId], tail: &[u32]) {
         let cover = self.s.trees.cover(root, kids, self.held);
-        let mut temporaries = [0i32; MAX_NODES];
-        for (pick, slot) in cover.picks().iter().zip(&mut temporaries) {
-            if pick.how == How::CutSlot {
-                *slot = self.high + self.temporaries;
-                let ty = self.s.trees[pick.node].ty;
-                self.temporaries += slots(ty);
-                self.frame = self.frame.max(self.high + self.temporaries);
-                self.root_with(move_root(ty, false), &[self.offset(*slot)], &[pick.node], &[]);
-                self.held[accumulator(ty)] = NO_SLOT;
-            }
-        }
-        for pick in cover.picks().iter().filter(|p| p.how == How::CutAccumulator) {
-            let ty = self.s.trees[pick.node].ty;
-            self.root_with(move_root(ty, true), &[], &[pick.node], &[]);
-            self.held[accumulator(ty)] = NO_SLOT;
-        }
+        let temporaries = if cover.cut { self.before(cover.picks()) } else { [0; MAX_NODES] };
         self.s.emit.tile(cover.tile);
         self.s.emit.statement(root.as_access().is_some());
         self.s.emit.words(own);
@@ -245,6 +229,25 @@ impl Translator<'_> {
             }
         }
         self.s.emit.words(tail);
+    }
+
+    /// Emits the subtrees that a cover leaves out. Returns the temporary slot of each that has one.
+    fn before(&mut self, picks: &[Pick]) -> [i32; MAX_NODES] {
+        let mut temporaries = [0i32; MAX_NODES];
+        for (pick, slot) in picks.iter().zip(&mut temporaries).filter(|(p, _)| p.how == How::CutSlot) {
+            *slot = self.high + self.temporaries;
+            let ty = self.s.trees[pick.node].ty;
+            self.temporaries += slots(ty);
+            self.frame = self.frame.max(self.high + self.temporaries);
+            self.root_with(move_root(ty, false), &[self.offset(*slot)], &[pick.node], &[]);
+            self.held[accumulator(ty)] = NO_SLOT;
+        }
+        for pick in picks.iter().filter(|p| p.how == How::CutAccumulator) {
+            let ty = self.s.trees[pick.node].ty;
+            self.root_with(move_root(ty, true), &[], &[pick.node], &[]);
+            self.held[accumulator(ty)] = NO_SLOT;
+        }
+        temporaries
     }
 
     /// The words of an operator itself.
