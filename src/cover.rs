@@ -8,7 +8,7 @@ mod memo;
 
 use self::memo::{Memo, Shape};
 use alloc::vec::Vec;
-use jitless_machine::symbol::{Kind, Sym, class};
+use jitless_machine::symbol::{Form, Kind, Sym, class};
 use jitless_machine::tiles::TRIE;
 use jitless_machine::types::Ty;
 
@@ -41,8 +41,12 @@ pub(crate) struct Node {
     size: u8,
     /// Leaves of the tree that are slots.
     reads: u8,
+    /// Operands.
+    arity: u8,
+    /// Words of a tile that the node itself takes: those of `imm`, in front of them a third that `kids` has room for.
+    pub(crate) words: u8,
     pub(crate) kids: [NodeId; 3],
-    /// Leaf: the slot or the constant. Access: offset + size (near) or offset (far). Global: its offset or index.
+    /// Leaf: the slot's offset or the constant. Access: offset + size (near) or offset (far). Global: its offset or index.
     pub(crate) imm: u64,
     /// A bloom filter of the slots that the tree reads.
     pub(crate) mask: u64,
@@ -53,18 +57,23 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// One that reads nothing and has no operands.
-    fn new(sym: Sym, ty: Ty, imm: u64) -> Self {
-        Node { sym, ty, flags: 0, size: 0, reads: 0, kids: [NONE; 3], imm, mask: 0, top: NO_SLOT, cost: [0; 2] }
+    /// One without operands that reads nothing.
+    fn new(sym: Sym, ty: Ty, words: u8, imm: u64) -> Self {
+        let (kids, top) = ([NONE; 3], NO_SLOT);
+        Node { sym, ty, flags: 0, size: 0, reads: 0, arity: 0, words, kids, imm, mask: 0, top, cost: [0; 2] }
     }
 
     /// Is it just a read of `slot`?
     pub(crate) fn is_slot(&self, slot: i32) -> bool {
-        self.sym == Sym::L && self.imm as i64 as i32 == slot
+        self.sym == Sym::L && self.slot() == slot
     }
 
     pub(crate) fn slot(&self) -> i32 {
-        self.imm as i64 as i32
+        self.imm as i32 / SLOT_BYTES
+    }
+
+    fn operands(&self) -> &[NodeId] {
+        &self.kids[..self.arity as usize]
     }
 
     pub(crate) fn is_const(&self) -> bool {
@@ -74,6 +83,13 @@ impl Node {
     pub(crate) fn is_large(&self) -> bool {
         self.size > MAX_OPERATORS
     }
+}
+
+const SLOT_BYTES: i32 = 8;
+
+/// The offset of a slot from the frame, as a tile has it.
+pub(crate) fn offset_of(slot: i32) -> u32 {
+    (slot * SLOT_BYTES) as u32
 }
 
 fn bloom(slot: i32) -> u64 {
@@ -247,13 +263,13 @@ impl Trees {
 
     /// Adds an operator over `kids`.
     pub(crate) fn operator(&mut self, sym: Sym, ty: Ty, kids: &[NodeId], imm: u64) -> NodeId {
-        let flags = match sym.info().kind {
-            Kind::Load => LOAD,
-            Kind::Traps => TRAP,
-            Kind::Read => READ,
-            _ => 0,
+        let (flags, words) = match sym.info().kind {
+            Kind::Load => (LOAD, 1),
+            Kind::Traps => (TRAP, 0),
+            Kind::Read => (READ, (sym != Sym::form(Form::MemorySize)) as u8),
+            _ => (0, (sym == Sym::form(Form::RefFunc)) as u8),
         };
-        let mut node = Node { flags, size: 1, ..Node::new(sym, ty, imm) };
+        let mut node = Node { flags, size: 1, arity: kids.len() as u8, ..Node::new(sym, ty, words, imm) };
         for (i, &k) in kids.iter().enumerate() {
             let kid = &self[k];
             node.kids[i] = k;
@@ -266,25 +282,29 @@ impl Trees {
         self.add(node)
     }
 
+    /// Adds a load that needs three words: its memory stands in front of the offset.
+    pub(crate) fn far_load(&mut self, sym: Sym, ty: Ty, address: NodeId, memory: u32, offset: u64) -> NodeId {
+        let id = self.operator(sym, ty, &[address], offset);
+        let node = &mut self.nodes[id as usize];
+        (node.kids[2], node.words) = (memory, 3);
+        id
+    }
+
     /// Adds a read of a slot.
     pub(crate) fn slot(&mut self, slot: i32, ty: Ty) -> NodeId {
-        let leaf = Node::new(Sym::L, ty, slot as i64 as u64);
+        let leaf = Node::new(Sym::L, ty, 1, offset_of(slot).into());
         self.add(Node { reads: 1, mask: bloom(slot), top: slot, ..leaf })
     }
 
     /// Adds a constant.
     pub(crate) fn constant(&mut self, ty: Ty, imm: u64) -> NodeId {
-        self.add(Node::new(Sym::C, ty, imm))
+        let wide = matches!(ty, Ty::I64 | Ty::F64 | Ty::Ref);
+        self.add(Node::new(Sym::C, ty, 1 + wide as u8, imm))
     }
 
     fn add(&mut self, node: Node) -> NodeId {
         self.nodes.push(node);
         self.nodes.len() as u32 - 1
-    }
-
-    /// Sets what a node carries beside its operands.
-    pub(crate) fn set_extra(&mut self, id: NodeId, extra: u32) {
-        self.nodes[id as usize].kids[2] = extra;
     }
 
     /// May the tree read `slot`?
@@ -301,8 +321,7 @@ impl Trees {
     ) {
         fn copy(old: &[Node], new: &mut Vec<Node>, moved: &mut dyn FnMut(NodeId, NodeId), id: NodeId) -> NodeId {
             let mut node = old[id as usize];
-            let operands = node.sym.info().operands.len();
-            for k in &mut node.kids[..operands] {
+            for k in &mut node.kids[..node.arity as usize] {
                 *k = copy(old, new, moved, *k);
             }
             let fresh = new.len() as u32;
@@ -341,47 +360,46 @@ impl Trees {
     /// Adds a tree to a shape. Is there room?
     fn read(&self, id: NodeId, held: [i32; 3], shape: &mut Shape) -> bool {
         let n = &self[id];
-        if n.size == 0 {
-            let in_accumulator = n.sym == Sym::L && held[accumulator(n.ty)] == n.slot();
-            return shape.push(id, n.sym, n.ty, in_accumulator);
-        }
-        // Whatever else a node carries stands behind its last operand.
-        let mut operands = n.kids.iter().take_while(|&&k| k != NONE);
-        shape.push(id, n.sym, n.ty, false) && operands.all(|&k| self.read(k, held, shape))
+        let in_accumulator = n.sym == Sym::L && held[accumulator(n.ty)] == n.slot();
+        shape.push(id, n.sym, n.ty, in_accumulator) && n.operands().iter().all(|&k| self.read(k, held, shape))
     }
 
     /// Covers a root and all its trees with one tile, if the first choice for each node leads to one. Then it is the best:
     /// a cut costs more than all leaves that a tile can have.
     fn cover_whole(&self, start: u32, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) -> Option<()> {
+        let (mut state, mut pending) = (start, Few::new(NONE));
+        kids.iter().rev().for_each(|&k| _ = pending.push(k));
         (cover.cost, cover.picks.len) = (DISPATCH, 0);
-        let end = kids.iter().try_fold(start, |state, &k| self.walk(k, state, held, cover))?;
-        cover.tile = tile(end)?;
+        while let Some(id) = pending.pop() {
+            let n = &self[id];
+            let how;
+            if n.arity == 0 {
+                let in_accumulator = n.sym == Sym::L && held[accumulator(n.ty)] == n.slot();
+                how = match n.sym {
+                    _ if in_accumulator => How::Accumulator,
+                    Sym::L => How::Slot,
+                    Sym::C => How::Constant,
+                    _ => How::Operator,
+                };
+                cover.cost += READ_SLOT * (how == How::Slot) as u16;
+                state = step(state, if in_accumulator { Sym::A } else { n.sym })?;
+            } else {
+                how = How::Operator;
+                if let Some(next) = step(state, n.sym) {
+                    state = next;
+                    n.operands().iter().rev().for_each(|&k| _ = pending.push(k));
+                } else {
+                    state = step(state, n.sym.swapped()?)?;
+                    n.operands().iter().for_each(|&k| _ = pending.push(k));
+                }
+            }
+            // Where this has no room the other has not.
+            if !cover.picks.push(Pick { node: id, how }) {
+                return None;
+            }
+        }
+        cover.tile = tile(state)?;
         Some(())
-    }
-
-    /// Matches a tree whole, from `state` on.
-    fn walk(&self, id: NodeId, state: u32, held: [i32; 3], cover: &mut Cover) -> Option<u32> {
-        let n = &self[id];
-        let (sym, how) = match n.sym {
-            Sym::C => (Sym::C, How::Constant),
-            Sym::L if held[accumulator(n.ty)] == n.slot() => (Sym::A, How::Accumulator),
-            Sym::L => (Sym::L, How::Slot),
-            sym => (sym, How::Operator),
-        };
-        cover.cost += if how == How::Slot { READ_SLOT } else { 0 };
-        if !cover.picks.push(Pick { node: id, how }) {
-            return None;
-        }
-        if how != How::Operator {
-            return step(state, sym);
-        }
-        if let Some(next) = step(state, sym) {
-            // Whatever else a node carries stands behind its last operand.
-            let operands = n.kids.iter().take_while(|&&k| k != NONE);
-            return operands.copied().try_fold(next, |state, k| self.walk(k, state, held, cover));
-        }
-        let next = step(state, sym.swapped()?)?;
-        [n.kids[1], n.kids[0]].into_iter().try_fold(next, |state, k| self.walk(k, state, held, cover))
     }
 
     fn search(&mut self, start: u32, kids: &[NodeId], held: [i32; 3], free: u16, whole: bool) -> Cover {
@@ -413,13 +431,11 @@ impl Trees {
 
 /// The root that computes a value of a class into the accumulator or a slot.
 pub(crate) fn move_root(ty: Ty, to_accumulator: bool) -> Sym {
-    use jitless_machine::symbol::Form;
     Sym::of_class(if to_accumulator { Form::AccI32 } else { Form::SetI32 }, ty)
 }
 
 /// Is `root` a `Set` or an `Acc`?
 fn is_move(root: Sym) -> bool {
-    use jitless_machine::symbol::Form;
     (Form::SetI32 as u16..=Form::AccF64 as u16).contains(&root.0)
 }
 
@@ -478,9 +494,8 @@ impl Search<'_> {
     /// Matches an operator, its operands in either order if that computes the same.
     fn operator(&mut self, id: NodeId, n: &Node, state: u32, path: Path) {
         let mark = self.pending.len;
-        let operands = n.sym.info().operands.len();
         if let Some(next) = step(state, n.sym) {
-            let room = n.kids[..operands].iter().rev().all(|&k| self.pending.push(k));
+            let room = n.operands().iter().rev().all(|&k| self.pending.push(k));
             if room {
                 self.follow(id, How::Operator, next, path);
             }

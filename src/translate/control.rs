@@ -3,7 +3,7 @@
 //! At a label everything but constants lies in its home, and no accumulator is known. A block that nothing branches to
 //! costs nothing at its end.
 use super::{Translator, slots_of};
-use crate::cover::{LOAD, NO_SLOT, NodeId, TRAP};
+use crate::cover::{LOAD, NO_SLOT, NodeId, TRAP, move_root, offset_of};
 use crate::module::operators::{BlockType, BrTable};
 use crate::types::ValType;
 use jitless_machine::control::SHORT_TABLE;
@@ -228,7 +228,7 @@ impl Translator<'_> {
                 let n = &self.s.trees[node];
                 if !n.is_slot(home) {
                     let ty = n.ty;
-                    self.root(crate::cover::move_root(ty, false), &[self.offset(home)], &[node], &[]);
+                    self.root(move_root(ty, false), &[offset_of(home)], &[node], &[]);
                     self.now_holds(ty, home);
                 }
             }
@@ -236,7 +236,7 @@ impl Translator<'_> {
                 self.spill_from(from);
                 let source = self.s.stack[from].home;
                 if source != home {
-                    self.bare(Form::Copy, &[self.offset(source), self.offset(home), slots as u32]);
+                    self.bare(Form::Copy, &[offset_of(source), offset_of(home), slots as u32]);
                     self.forget_slots(home, home + slots);
                 }
             }
@@ -375,7 +375,7 @@ impl Translator<'_> {
             let node = self.s.stack.last().expect("validated").node;
             let root = Sym::of_class(Form::RetValueI32, self.s.trees[node].ty);
             // What the value's own computation charges is charged with it.
-            let words = [self.offset(place), self.s.emit.debt()];
+            let words = [offset_of(place), self.s.emit.debt()];
             self.root(root, &words, &[node], &[]);
         } else {
             self.carry(n, slots_of(results), place);

@@ -135,6 +135,15 @@ impl Emit {
         words.iter().for_each(|&word| self.code.push(word));
     }
 
+    /// The first words of an immediate, two at most.
+    #[inline]
+    pub(super) fn immediate(&mut self, imm: u64, words: u8) {
+        // Both, and one is taken back: how many they are nobody can foresee.
+        let end = self.code.len() + words as usize;
+        self.code.extend_from_slice(&[imm as u32, (imm >> 32) as u32]);
+        self.code.truncate(end);
+    }
+
     /// Begins a tile: fused to the one before where there is a handler for both, else with a handler of its own.
     pub(super) fn tile(&mut self, tile: u16) {
         if let Some((at, before)) = self.last

@@ -3,7 +3,7 @@
 //! Plain instructions and accesses go by the table. Here is the rest: variables, calls, and what the run loop carries out.
 use super::Translator;
 use crate::code::SlowOp;
-use crate::cover::{LOAD, NO_SLOT, READ, TRAP, accumulator};
+use crate::cover::{LOAD, NO_SLOT, READ, TRAP, accumulator, move_root, offset_of};
 use crate::error::Result;
 use crate::module::operators::{BlockType, BrTable, MemArg, Sink};
 use crate::types::{FuncType, HeapType, ValType};
@@ -49,7 +49,7 @@ impl<'a> Translator<'a> {
     fn delta(&mut self, first: i32, ty: &FuncType) -> u32 {
         let fp = first + ty.area() as i32;
         self.reach(fp);
-        self.offset(fp)
+        offset_of(fp)
     }
 
     fn call_of(&mut self, function: u32) {
@@ -84,12 +84,12 @@ impl<'a> Translator<'a> {
     fn replacement(&mut self, ty: &FuncType) -> [u32; 3] {
         let first = self.arguments(ty.params().len());
         let slots = ty.params().iter().map(|p| p.slots()).sum();
-        [self.offset(self.area), self.offset(first), slots]
+        [offset_of(self.area), offset_of(first), slots]
     }
 
     /// From this frame to the callee's, when its area begins where this one's does.
     fn tail_delta(&self, ty: &FuncType) -> u32 {
-        self.offset(ty.area() as i32 - self.area)
+        offset_of(ty.area() as i32 - self.area)
     }
 
     fn tail_call_of(&mut self, function: u32) {
@@ -124,7 +124,7 @@ impl<'a> Translator<'a> {
     fn slow(&mut self, op: SlowOp, a: u32, b: u32, n: usize, results: &[ValType]) {
         let first = self.arguments(n);
         self.reach(first + 1);
-        let slot = self.offset(first);
+        let slot = offset_of(first);
         self.bare(Form::Slow, &[op as u32, a, b, slot]);
         self.results(results);
     }
@@ -138,7 +138,7 @@ impl<'a> Translator<'a> {
         };
         self.before_write(slot, self.s.stack.len());
         if !self.s.trees[value].is_slot(slot) {
-            self.root(crate::cover::move_root(ty, false), &[self.offset(slot)], &[value], &[]);
+            self.root(move_root(ty, false), &[offset_of(slot)], &[value], &[]);
             self.now_holds(ty, slot);
         }
         self.assign(index);
@@ -315,7 +315,7 @@ impl Sink for Translator<'_> {
             if flags & (LOAD | TRAP) != 0 {
                 self.keep_order(flags);
                 let ty = self.s.trees[value].ty;
-                self.root(crate::cover::move_root(ty, true), &[], &[value], &[]);
+                self.root(move_root(ty, true), &[], &[value], &[]);
                 self.held[accumulator(ty)] = NO_SLOT;
             }
         }

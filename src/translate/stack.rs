@@ -7,7 +7,7 @@
 //! An entry is *settled* when it is a constant or lies in its home; the others are listed, and the list is short: when it
 //! is full, the oldest is evaluated. So no rule costs more than the list is long.
 use super::Translator;
-use crate::cover::{How, LOAD, MAX_NODES, NO_SLOT, NONE, NodeId, Pick, TRAP, accumulator, move_root};
+use crate::cover::{How, LOAD, MAX_NODES, NO_SLOT, NONE, NodeId, Pick, TRAP, accumulator, move_root, offset_of};
 use crate::module::operators::MemArg;
 use jitless_machine::instr::{Access, Plain};
 use jitless_machine::symbol::{Form, Kind, Sym};
@@ -116,7 +116,7 @@ impl Translator<'_> {
             self.s.unsettled.remove(at);
         }
         self.before_write(home, i);
-        self.root(move_root(ty, false), &[self.offset(home)], &[node], &[]);
+        self.root(move_root(ty, false), &[offset_of(home)], &[node], &[]);
         self.now_holds(ty, home);
         self.s.stack[i].node = self.s.trees.slot(home, ty);
     }
@@ -180,10 +180,6 @@ impl Translator<'_> {
         }
     }
 
-    pub(super) fn offset(&self, slot: i32) -> u32 {
-        (slot * 8) as u32
-    }
-
     /// The accumulator of a class holds `slot` from now on, and no other does.
     pub(super) fn now_holds(&mut self, ty: Ty, slot: i32) {
         self.forget_slots(slot, slot + 1);
@@ -214,19 +210,19 @@ impl Translator<'_> {
         self.s.emit.words(own);
         for (pick, &slot) in cover.picks().iter().zip(&temporaries) {
             let n = &self.s.trees[pick.node];
-            match pick.how {
-                How::Slot => {
-                    let offset = self.offset(n.slot());
-                    self.s.emit.word(offset);
-                }
-                How::CutSlot => self.s.emit.word(self.offset(slot)),
-                How::Accumulator | How::CutAccumulator => {}
-                How::Constant => {
-                    let (wide, imm) = (matches!(n.ty, Ty::I64 | Ty::F64 | Ty::Ref), n.imm);
-                    self.s.emit.words(&[imm as u32, (imm >> 32) as u32][..1 + wide as usize]);
-                }
-                How::Operator => self.operator_words(pick.node),
+            let (imm, words) = match pick.how {
+                How::Accumulator | How::CutAccumulator => (0, 0),
+                How::CutSlot => (offset_of(slot).into(), 1),
+                _ => (n.imm, n.words),
+            };
+            let may_trap = || matches!(n.sym.info().kind, Kind::Load | Kind::Traps);
+            if self.s.emit.is_mapping() && pick.how == How::Operator && may_trap() {
+                self.s.emit.note_operator(pick.node);
             }
+            if words > 2 {
+                self.s.emit.word(n.kids[2]);
+            }
+            self.s.emit.immediate(imm, words.min(2));
         }
         self.s.emit.words(tail);
     }
@@ -239,7 +235,7 @@ impl Translator<'_> {
             let ty = self.s.trees[pick.node].ty;
             self.temporaries += slots(ty);
             self.frame = self.frame.max(self.high + self.temporaries);
-            self.root_with(move_root(ty, false), &[self.offset(*slot)], &[pick.node], &[]);
+            self.root_with(move_root(ty, false), &[offset_of(*slot)], &[pick.node], &[]);
             self.held[accumulator(ty)] = NO_SLOT;
         }
         for pick in picks.iter().filter(|p| p.how == How::CutAccumulator) {
@@ -248,24 +244,6 @@ impl Translator<'_> {
             self.held[accumulator(ty)] = NO_SLOT;
         }
         temporaries
-    }
-
-    /// The words of an operator itself.
-    fn operator_words(&mut self, id: NodeId) {
-        let n = self.s.trees[id];
-        match n.sym.info().kind {
-            Kind::Load => {
-                self.s.emit.note_operator(id);
-                match n.sym.as_access() {
-                    Some((_, true)) => self.s.emit.words(&[n.kids[2], n.imm as u32, (n.imm >> 32) as u32]),
-                    _ => self.s.emit.word(n.imm as u32),
-                }
-            }
-            Kind::Traps => self.s.emit.note_operator(id),
-            Kind::Read if n.sym != Sym::form(Form::MemorySize) => self.s.emit.word(n.imm as u32),
-            _ if n.sym == Sym::form(Form::RefFunc) => self.s.emit.word(n.imm as u32),
-            _ => {}
-        }
     }
 
     /// Emits a root without operands.
@@ -378,8 +356,13 @@ impl Translator<'_> {
             self.spill(self.s.stack.len() - 1);
         }
         let address = self.pop();
-        let id = self.operator(sym, op.info().ty, &[address], imm);
-        self.s.trees.set_extra(id, arg.memory);
+        let id = if sym == Sym::near(op) {
+            self.operator(sym, op.info().ty, &[address], imm)
+        } else {
+            let id = self.s.trees.far_load(sym, op.info().ty, address, arg.memory, imm);
+            self.s.emit.origin(id);
+            id
+        };
         self.push(id);
     }
 
