@@ -365,7 +365,7 @@ impl Trees {
     }
 
     /// Covers a root and all its trees with one tile, if the first choice for each node leads to one. Then it is the best:
-    /// a cut costs more than all leaves that a tile can have.
+    /// it reads what must be read, and a cut would cost a dispatch more.
     fn cover_whole(&self, start: u32, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) -> Option<()> {
         let (mut state, mut pending) = (start, Few::new(NONE));
         kids.iter().rev().for_each(|&k| _ = pending.push(k));
