@@ -529,7 +529,7 @@ pub(crate) mod hard {
     /// After so much fuel the machine stops to look at deadline and stop handle.
     pub(crate) const FUEL_SLICE: i64 = if cfg!(jitless_hard) { 1 } else { 1 << 20 };
     /// What the value stack has before it grows.
-    pub(crate) const STACK_START_BYTES: usize = if cfg!(jitless_hard) { 256 } else { 64 << 10 };
+    pub(crate) const STACK_START_BYTES: usize = if cfg!(jitless_hard) { 256 } else { 16 << 10 };
     /// Does a memory lie elsewhere after each growth?
     pub(crate) const GROW_MOVES: bool = cfg!(jitless_hard);
     /// What fresh slots hold.

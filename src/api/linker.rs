@@ -6,7 +6,7 @@
 //! Invariant: a link error names every import that does not fit, with what is wanted and what is there.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::{BTreeMap, Entry};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -300,15 +300,17 @@ impl<T> Linker<T> {
     }
 
     fn insert(&mut self, module: &str, name: &str, definition: Definition<T>) -> Result<&mut Self> {
-        if !self.shadowing && self.find(module, name).is_some() {
-            let (module, name) = (Escaped(module), Escaped(name));
-            return Err(Error::argument(alloc::format!("{module}.{name} is defined already")));
-        }
-        if !self.modules.contains_key(module) {
-            self.modules.insert(module.into(), BTreeMap::new());
-        }
-        if let Some(definitions) = self.modules.get_mut(module) {
-            definitions.insert(name.into(), definition);
+        let definitions = match self.modules.get_mut(module) {
+            Some(definitions) => definitions,
+            None => self.modules.entry(module.into()).or_default(),
+        };
+        match definitions.entry(name.into()) {
+            Entry::Occupied(_) if !self.shadowing => {
+                let (module, name) = (Escaped(module), Escaped(name));
+                return Err(Error::argument(alloc::format!("{module}.{name} is defined already")));
+            }
+            Entry::Occupied(mut entry) => _ = entry.insert(definition),
+            Entry::Vacant(entry) => _ = entry.insert(definition),
         }
         Ok(self)
     }
