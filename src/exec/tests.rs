@@ -9,6 +9,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use jitless_machine::control::SHORT_TABLE;
+
 use super::{Outcome, Pause};
 use crate::budget::StoreLimitsBuilder;
 use crate::config::{Compilation, Config, Dispatch};
@@ -489,6 +491,33 @@ fn fuel_is_exact() {
         let mut same = bills.iter().filter(|bill| bill.0 == n).map(|bill| bill.1);
         let first = same.next().unwrap();
         assert!(same.all(|bill| bill == first), "{bills:?}");
+    }
+}
+
+/// Tables short and long, whose entries differ, lead to the same places at the same price.
+#[test]
+fn branch_tables_of_any_length() {
+    for config in configs() {
+        for n in [0, 1, 2, SHORT_TABLE, SHORT_TABLE + 1] {
+            let labels: String = (0..n).map(|i| ["$a ", "$b "][i as usize % 2]).collect();
+            let wat = format!(
+                r#"(module (func (export "f") (param i32) (result i32)
+                    (block $c
+                        (block $b
+                            (block $a (br_table {labels} $c (local.get 0)))
+                            (return (i32.const 10)))
+                        (return (i32.const 20)))
+                    (i32.const 30)))"#
+            );
+            let mut rig = Rig::new(config.clone());
+            let instance = rig.instantiate(&wat, &[]).unwrap();
+            for i in [0, 1, 2, n.saturating_sub(1), n, n + 1, u32::MAX] {
+                let (want, bill) = if i >= n { (30, 3) } else { ([10, 20][i as usize % 2], 4) };
+                let before = rig.store.fuel_used();
+                assert_eq!(rig.call(instance, "f", &[i.into()]).unwrap(), [want], "{i} of {n}");
+                assert_eq!(rig.store.fuel_used() - before, bill, "{i} of {n}");
+            }
+        }
     }
 }
 
