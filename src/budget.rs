@@ -1,9 +1,11 @@
 //! The one hard budget of a store: all that a guest can make the host hold is charged here before it is allocated.
 //!
 //! Idea: the sum of bytes is an [`Account`] that the store shares with whoever holds something for its guests outside of
-//! it, files and captured output say; all else is the store's alone.
+//! it, files and captured output say; all else is the store's alone. An account may draw on another, as several stores do
+//! on one.
 //!
-//! Invariant: `used` is the sum of the charges that were not released, and never above the limit.
+//! Invariant: `used` is the sum of the charges that were not released, and never above the limit, here and in the account
+//! drawn on.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -221,6 +223,8 @@ impl Resource {
 /// account.release(1000);
 /// # Ok::<(), jitless::Error>(())
 /// ```
+///
+/// An account of its own is a budget for several stores: [`Store::within`](crate::Store::within).
 #[derive(Clone, Debug)]
 pub struct Account(Arc<Sums>);
 
@@ -229,11 +233,18 @@ struct Sums {
     limit: AtomicU64,
     used: AtomicU64,
     peak: AtomicU64,
+    /// The account that all of this is charged to as well.
+    pool: Option<Account>,
 }
 
 impl Account {
-    fn new(limit: u64) -> Self {
-        Self(Arc::new(Sums { limit: limit.into(), used: 0.into(), peak: 0.into() }))
+    /// An account of its own, to which at most `limit` bytes can be charged at once.
+    pub fn new(limit: u64) -> Self {
+        Self::within(limit, None)
+    }
+
+    fn within(limit: u64, pool: Option<Account>) -> Self {
+        Self(Arc::new(Sums { limit: limit.into(), used: 0.into(), peak: 0.into(), pool }))
     }
 
     /// Charges `bytes` before they are allocated; nothing is charged if they are too many.
@@ -245,23 +256,41 @@ impl Account {
         }
         let limit = self.limit();
         let within = |used: u64| Some(used.saturating_add(bytes)).filter(|&wanted| wanted <= limit);
-        match self.0.used.try_update(Relaxed, Relaxed, within) {
-            Ok(used) => {
-                self.0.peak.fetch_max(used + bytes, Relaxed);
-                Ok(())
-            }
-            Err(used) => Err(Error::budget(what, limit, used.saturating_add(bytes))),
+        let Ok(used) = self.0.used.try_update(Relaxed, Relaxed, within) else { return Err(self.refusal(bytes, what)) };
+        if let Some(pool) = &self.0.pool
+            && let Err(error) = pool.charge(bytes, what)
+        {
+            self.give_back(bytes);
+            return Err(error);
         }
+        self.0.peak.fetch_max(used + bytes, Relaxed);
+        Ok(())
     }
 
     /// Gives back bytes that were charged.
     pub fn release(&self, bytes: u64) {
+        self.give_back(bytes);
+        if let Some(pool) = &self.0.pool {
+            pool.release(bytes);
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
         let down = |used: u64| {
             debug_assert!(bytes <= used, "{bytes} bytes released, {used} charged");
             Some(used.saturating_sub(bytes))
         };
         // It always has an answer.
         let _ = self.0.used.try_update(Relaxed, Relaxed, down);
+    }
+
+    /// Why `bytes` more cannot be charged.
+    fn refusal(&self, bytes: u64, what: &'static str) -> Error {
+        let wanted = self.used().saturating_add(bytes);
+        match &self.0.pool {
+            Some(pool) if wanted <= self.limit() => pool.refusal(bytes, what),
+            _ => Error::budget(what, self.limit(), wanted),
+        }
     }
 
     /// Bytes that are charged now.
@@ -274,14 +303,15 @@ impl Account {
         self.0.peak.load(Relaxed)
     }
 
-    /// The most bytes that can be charged at once.
+    /// The most bytes that can be charged at once, if an account drawn on has them.
     pub fn limit(&self) -> u64 {
         self.0.limit.load(Relaxed)
     }
 
     /// Bytes that can still be charged.
     pub fn left(&self) -> u64 {
-        self.limit().saturating_sub(self.used())
+        let left = self.limit().saturating_sub(self.used());
+        self.0.pool.as_ref().map_or(left, |pool| left.min(pool.left()))
     }
 }
 
@@ -290,6 +320,8 @@ impl Account {
 pub(crate) struct Budget {
     limits: StoreLimits,
     account: Account,
+    /// What was charged through this, and goes back with it.
+    held: u64,
     instances: u64,
     tables: u64,
     memories: u64,
@@ -297,13 +329,20 @@ pub(crate) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self::new(StoreLimits::default())
+        Self::new(StoreLimits::default(), None)
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        self.account.release(self.held);
     }
 }
 
 impl Budget {
-    pub(crate) fn new(limits: StoreLimits) -> Self {
-        Self { limits, account: Account::new(limits.total_memory), instances: 0, tables: 0, memories: 0 }
+    pub(crate) fn new(limits: StoreLimits, pool: Option<Account>) -> Self {
+        let account = Account::within(limits.total_memory, pool);
+        Self { limits, account, held: 0, instances: 0, tables: 0, memories: 0 }
     }
 
     pub(crate) fn account(&self) -> &Account {
@@ -347,12 +386,27 @@ impl Budget {
 
     /// See [`Account::charge`].
     pub(crate) fn charge(&mut self, bytes: u64, what: &'static str) -> Result<(), Error> {
-        self.account.charge(bytes, what)
+        self.account.charge(bytes, what)?;
+        self.held += bytes;
+        Ok(())
     }
 
     /// See [`Account::release`].
     pub(crate) fn release(&mut self, bytes: u64) {
+        debug_assert!(bytes <= self.held, "{bytes} bytes released, {} held", self.held);
+        let bytes = bytes.min(self.held);
+        self.held -= bytes;
         self.account.release(bytes);
+    }
+
+    /// Could so much be charged now?
+    pub(crate) fn check_left(&self, bytes: u64, what: &'static str) -> Result<(), Error> {
+        if bytes <= self.account.left() { Ok(()) } else { Err(self.account.refusal(bytes, what)) }
+    }
+
+    /// What is charged through this, and not by others.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
     }
 
     /// Is a size of one memory or table within its cap? [`Self::charge`] comes after.
@@ -410,7 +464,7 @@ mod tests {
 
     #[test]
     fn charges_add_up() {
-        let mut budget = Budget::new(StoreLimitsBuilder::new().total_memory(100).build());
+        let mut budget = Budget::new(StoreLimitsBuilder::new().total_memory(100).build(), None);
         budget.charge(60, "a memory").unwrap();
         let error = budget.charge(41, "a table").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Budget);
@@ -423,14 +477,36 @@ mod tests {
 
     #[test]
     fn nothing_wraps() {
-        let mut budget = Budget::new(StoreLimitsBuilder::new().total_memory(u64::MAX).build());
+        let mut budget = Budget::new(StoreLimitsBuilder::new().total_memory(u64::MAX).build(), None);
         budget.charge(u64::MAX, "all").unwrap();
         budget.charge(0, "nothing").unwrap();
-        let mut budget = Budget::new(StoreLimitsBuilder::new().total_memory(0).build());
+        let mut budget = Budget::new(StoreLimitsBuilder::new().total_memory(0).build(), None);
         budget.charge(0, "nothing").unwrap();
         budget.charge(1, "a byte").unwrap_err();
         budget.charge(u64::MAX, "all").unwrap_err();
         budget.add(Resource::Tables, u64::MAX).unwrap_err();
+    }
+
+    #[test]
+    fn stores_draw_on_one_account() {
+        let pool = Account::new(100);
+        let budget = |most| Budget::new(StoreLimitsBuilder::new().total_memory(most).build(), Some(pool.clone()));
+        let (mut one, mut two) = (budget(80), budget(80));
+        one.charge(70, "a memory").unwrap();
+        assert_eq!(
+            one.charge(20, "a memory").unwrap_err().to_string(),
+            "budget exceeded by a memory: 90 bytes in all, at most 80"
+        );
+        for refused in [two.charge(40, "a table"), two.check_left(40, "a table")] {
+            assert_eq!(refused.unwrap_err().to_string(), "budget exceeded by a table: 110 bytes in all, at most 100");
+        }
+        assert_eq!((two.used(), two.peak(), two.left(), pool.used()), (0, 0, 30, 70));
+        two.charge(30, "a table").unwrap();
+        let outlives = one.account().clone();
+        drop(one);
+        assert_eq!((outlives.used(), pool.used(), two.left()), (0, 30, 50));
+        two.release(30);
+        assert_eq!((pool.used(), pool.peak()), (0, 100));
     }
 
     #[test]
@@ -448,7 +524,7 @@ mod tests {
     #[test]
     fn caps() {
         let limits = StoreLimitsBuilder::new().memory_size(10).table_elements(5).instances(2).tables(0).memories(1);
-        let mut budget = Budget::new(limits.build());
+        let mut budget = Budget::new(limits.build(), None);
         budget.check(Resource::Memory, 10).unwrap();
         assert_eq!(
             budget.check(Resource::Memory, 11).unwrap_err().to_string(),

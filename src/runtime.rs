@@ -36,7 +36,7 @@ use self::externs::Externs;
 use self::global::{HostGlobal, Numbers, Owner};
 use self::memory::nowhere;
 use self::meter::Meter;
-use crate::budget::{Budget, StoreLimits};
+use crate::budget::{Account, Budget, StoreLimits};
 use crate::error::{Error, Result};
 use crate::load::EngineInner;
 use crate::types::{FuncType, GlobalType, TypeId};
@@ -119,7 +119,8 @@ pub(crate) const fn key(instance: u32, ty: TypeId) -> u64 {
 }
 
 impl StoreInner {
-    pub(crate) fn new(engine: Arc<EngineInner>) -> Self {
+    /// What its guests hold is charged to `pool` too.
+    pub(crate) fn new(engine: Arc<EngineInner>, pool: Option<Account>) -> Self {
         static STORES: AtomicUsize = AtomicUsize::new(1);
         let bounds = Bounds::new(engine.config.max_wasm_stack, &engine.config.limits);
         let nothing = Box::new(Cell::new(nowhere()));
@@ -127,7 +128,7 @@ impl StoreInner {
         let mut store = Self {
             id: STORES.fetch_add(1, Ordering::Relaxed) as u64,
             engine,
-            budget: Budget::new(StoreLimits::default()),
+            budget: Budget::new(StoreLimits::default(), pool),
             recs: alloc::vec![null],
             hosts: Vec::new(),
             tables: Vec::new(),

@@ -64,9 +64,27 @@ struct Host<T> {
 impl<T> Store<T> {
     /// An empty store around `data`.
     pub fn new(engine: &Engine, data: T) -> Self {
+        Self::of(engine, data, None)
+    }
+
+    /// An empty store whose guests' bytes are charged to `pool` as well: one budget for several stores, on whatever
+    /// threads they are. The store's own limits hold too.
+    ///
+    /// ```
+    /// use jitless::{Account, Engine, Store};
+    ///
+    /// let (engine, pool) = (Engine::default(), Account::new(256 << 20));
+    /// let stores = [1, 2, 3].map(|number| Store::within(&engine, number, &pool));
+    /// assert_eq!(pool.used(), stores.iter().map(Store::memory_used).sum());
+    /// ```
+    pub fn within(engine: &Engine, data: T, pool: &Account) -> Self {
+        Self::of(engine, data, Some(pool.clone()))
+    }
+
+    fn of(engine: &Engine, data: T, pool: Option<Account>) -> Self {
         Self {
             whole: Box::new(Whole {
-                inner: StoreInner::new(engine.inner.clone()),
+                inner: StoreInner::new(engine.inner.clone(), pool),
                 engine: engine.clone(),
                 hosts: Vec::new(),
                 known: HashMap::new(),

@@ -221,7 +221,7 @@ impl StoreInner {
         }
         let (old, new) = (memory.bytes().len() as u64, pages.saturating_mul(memory.ty.page_size()));
         self.budget.check(Resource::Memory, new).map_err(Refusal::Error)?;
-        self.check_left(new - old, "a memory").map_err(Refusal::Error)?;
+        self.budget.check_left(new - old, "a memory").map_err(Refusal::Error)?;
         Ok(new)
     }
 
@@ -233,15 +233,8 @@ impl StoreInner {
             return Err(Refusal::Maximum);
         }
         self.budget.check(Resource::TableElements, new).map_err(Refusal::Error)?;
-        self.check_left(delta.saturating_mul(SLOT as u64), "a table").map_err(Refusal::Error)?;
+        self.budget.check_left(delta.saturating_mul(SLOT as u64), "a table").map_err(Refusal::Error)?;
         Ok(new)
-    }
-
-    fn check_left(&self, bytes: u64, what: &'static str) -> Result<()> {
-        if bytes <= self.budget.left() {
-            return Ok(());
-        }
-        Err(Error::budget(what, self.budget.limit(), self.budget.used().saturating_add(bytes)))
     }
 
     /// Grows a memory to a size in bytes that was found possible.

@@ -33,7 +33,7 @@ struct Charges<'b> {
 
 impl<'b> Charges<'b> {
     fn new(budget: &'b mut Budget) -> Self {
-        Self { before: budget.used(), budget, instances: 0, tables: 0, memories: 0 }
+        Self { before: budget.held(), budget, instances: 0, tables: 0, memories: 0 }
     }
 
     fn count(&mut self, instances: u64, tables: u64, memories: u64) -> Result<()> {
@@ -47,14 +47,14 @@ impl<'b> Charges<'b> {
     }
 
     fn keep(mut self) {
-        self.before = self.budget.used();
+        self.before = self.budget.held();
         (self.instances, self.tables, self.memories) = (0, 0, 0);
     }
 }
 
 impl Drop for Charges<'_> {
     fn drop(&mut self) {
-        self.budget.release(self.budget.used() - self.before);
+        self.budget.release(self.budget.held() - self.before);
         self.budget.sub(Resource::Instances, self.instances);
         self.budget.sub(Resource::Tables, self.tables);
         self.budget.sub(Resource::Memories, self.memories);

@@ -37,7 +37,7 @@ fn config() -> Config {
 impl Rig {
     fn new(config: Config) -> Self {
         let engine = Arc::new(EngineInner::new(config).unwrap());
-        let store = StoreInner::new(engine);
+        let store = StoreInner::new(engine, None);
         Self { store, hosts: Vec::new(), limiter: Box::new(|_, _| true), failures: 0 }
     }
 
@@ -1298,7 +1298,7 @@ fn threads_share_code() {
                 .map(|_| {
                     let loaded = loaded.clone();
                     scope.spawn(move || {
-                        let store = StoreInner::new(loaded.engine.clone());
+                        let store = StoreInner::new(loaded.engine.clone(), None);
                         let mut rig = Rig { store, hosts: vec![], limiter: Box::new(|_, _| true), failures: 0 };
                         let instance = rig.instantiate_loaded(&loaded, &[]).unwrap();
                         (0..100).map(|i| rig.call(instance, "run", &[i]).unwrap()[0]).sum()

@@ -79,7 +79,6 @@ const LATER: &[(&str, &str)] = &[
     ("c22", "exceptions"),
     #[cfg(not(feature = "wasi"))]
     ("r21", "the feature `wasi` of this crate, with which it is a test"),
-    ("r24", "a budget that several stores share"),
     #[cfg(not(feature = "wasi"))]
     ("r27", "the feature `wasi` of this crate, with which it is a test"),
     #[cfg(feature = "wasi")]

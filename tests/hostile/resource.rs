@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use jitless::{
-    Caller, Compilation, Dispatch, Engine, ErrorKind::*, ExternRef, Instance, Linker, Module, Ref, RefType, Store,
-    StoreLimitsBuilder, Table, TableType, Trap, Val,
+    Account, Caller, Compilation, Dispatch, Engine, ErrorKind::*, ExternRef, Instance, Linker, Module, Ref, RefType,
+    Store, StoreLimitsBuilder, Table, TableType, Trap, Val,
 };
 use jitless_machine::instr::{Access, Plain};
 use jitless_machine::types::Ty;
@@ -23,7 +23,7 @@ rows! {
     r10_a_deadline_ends_everything r11_bombs_for_the_translator r12_wide_calls r13_wide_branches r14_preserved_locals
     r15_growth_without_end r16_other_growth_without_end r17_a_million_new_objects r18_large_segments_are_shared
     r19_a_hundred_thousand_segments r20_a_million_globals r22_backtraces_with_long_names r23_allocations_that_fail
-    r25_budgets_at_the_edges r26_calls_of_an_empty_host_function r28_many_modules_in_one_engine
+    r24_one_budget_for_many_stores r25_budgets_at_the_edges r26_calls_of_an_empty_host_function r28_many_modules_in_one_engine
     r29_many_refused_modules_in_one_engine
 }
 
@@ -980,6 +980,42 @@ fn r23_allocations_that_fail(cx: &Cx) {
     let (out, err) = (String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
     assert!(child.status.success(), "{}\n{out}\n{err}", child.status);
     assert!(out.contains("3 large allocations succeed"), "{out}");
+}
+
+fn r24_one_budget_for_many_stores(cx: &Cx) {
+    const CAP: u64 = 8 << 20;
+    let module = cx.accepts_wat(
+        r#"(module (memory 1) (table 10 funcref)
+            (func (export "grow") (param i32) (result i32)
+                (drop (table.grow (ref.null func) (i32.mul (local.get 0) (i32.const 100))))
+                (memory.grow (local.get 0))))"#,
+    );
+    let pool = Account::new(CAP);
+    let refused = AtomicU64::new(0);
+    cx.may_take(ms(3000));
+    std::thread::scope(|scope| {
+        let threads = [1, 2, 3, 4, 5, 6, 7, 8].map(|seed: u64| {
+            let (engine, module, pool, refused) = (&cx.engine, &module, &pool, &refused);
+            cx.spawn(scope, move || {
+                let (end, mut random) = (Instant::now() + ms(1000), seed);
+                while Instant::now() < end {
+                    let mut store = Store::within(engine, (), pool);
+                    let grow = Instance::new(&mut store, module, &[])
+                        .and_then(|instance| instance.get_typed_func::<i32, i32>(&store, "grow"));
+                    for _ in 0..20 {
+                        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                        let pages = (random >> 60) as i32;
+                        let grown = grow.as_ref().map(|grow| grow.call(&mut store, pages));
+                        refused.fetch_add(!matches!(grown, Ok(Ok(0..))) as u64, Relaxed);
+                        assert!(store.memory_used() <= pool.used() && pool.used() <= CAP);
+                    }
+                }
+            })
+        });
+        threads.into_iter().for_each(|thread| cx.join(thread));
+    });
+    assert!(pool.peak() <= CAP && refused.load(Relaxed) > 0, "{pool:?}");
+    assert_eq!(pool.used(), 0);
 }
 
 fn r25_budgets_at_the_edges(cx: &Cx) {
