@@ -140,7 +140,8 @@ pub(crate) struct Pick {
 /// A tile and the nodes it takes, in prefix order.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Cover {
-    pub(crate) tile: u16,
+    /// As wide as registers, so that it is read as it was written.
+    tile: u32,
     cost: u16,
     /// Is a subtree to be computed before?
     pub(crate) cut: bool,
@@ -148,12 +149,16 @@ pub(crate) struct Cover {
 }
 
 impl Cover {
-    const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         tile: 0,
         cost: u16::MAX,
         cut: false,
         picks: Few { items: [Pick { node: NONE, how: How::Operator }; MAX_NODES], len: 0 },
     };
+
+    pub(crate) fn tile(&self) -> u16 {
+        self.tile as u16
+    }
 
     pub(crate) fn picks(&self) -> &[Pick] {
         self.picks.all()
@@ -335,26 +340,26 @@ impl Trees {
         }
     }
 
-    /// The cheapest tile for `root` over `kids`, when the accumulators hold the slots `held`.
-    pub(crate) fn cover(&mut self, root: Sym, kids: &[NodeId], held: [i32; 3]) -> Cover {
+    /// Sets the cheapest tile for `root` over `kids`, when the accumulators hold the slots `held`.
+    ///
+    /// It is written where it is wanted: a copy of what was written in pieces would wait for all of them.
+    pub(crate) fn cover(&mut self, root: Sym, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) {
         let start = step(0, root).expect("the families have every root");
         let whole = is_move(root) && !self[kids[0]].is_const();
-        let mut cover = Cover::NONE;
-        if self.cover_whole(start, kids, held, &mut cover).is_some() {
-            debug_assert_eq!(cover, self.search(start, kids, held, u16::MAX, whole));
-            return cover;
+        if self.cover_whole(start, kids, held, cover).is_some() {
+            debug_assert_eq!(*cover, self.search(start, kids, held, u16::MAX, whole));
+            return;
         }
         let mut shape = Shape::of(root);
         let known = kids.iter().all(|&k| self.read(k, held, &mut shape));
-        if known && self.memo.find(&shape, &mut cover) {
-            debug_assert_eq!(cover, self.search(start, kids, held, u16::MAX, whole));
-            return cover;
+        if known && self.memo.find(&shape, cover) {
+            debug_assert_eq!(*cover, self.search(start, kids, held, u16::MAX, whole));
+            return;
         }
-        cover = self.search(start, kids, held, if known { shape.held() } else { u16::MAX }, whole);
+        *cover = self.search(start, kids, held, if known { shape.held() } else { u16::MAX }, whole);
         if known {
-            self.memo.keep(&shape, &cover);
+            self.memo.keep(&shape, cover);
         }
-        cover
     }
 
     /// Adds a tree to a shape. Is there room?
@@ -369,7 +374,7 @@ impl Trees {
     fn cover_whole(&self, start: u32, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) -> Option<()> {
         let (mut state, mut pending) = (start, Few::new(NONE));
         kids.iter().rev().for_each(|&k| _ = pending.push(k));
-        (cover.cost, cover.picks.len) = (DISPATCH, 0);
+        (cover.cost, cover.cut, cover.picks.len) = (DISPATCH, false, 0);
         while let Some(id) = pending.pop() {
             let n = &self[id];
             let how;
@@ -398,7 +403,7 @@ impl Trees {
                 return None;
             }
         }
-        cover.tile = tile(state)?;
+        cover.tile = tile(state)?.into();
         Some(())
     }
 
@@ -422,8 +427,13 @@ impl Trees {
         if known != 0 {
             return known;
         }
-        let root = move_root(n.ty, to_accumulator);
-        let cost = if n.is_const() { DISPATCH } else { self.cover(root, &[id], [NO_SLOT; 3]).cost };
+        let cost = if n.is_const() {
+            DISPATCH
+        } else {
+            let mut cover = Cover::NONE;
+            self.cover(move_root(n.ty, to_accumulator), &[id], [NO_SLOT; 3], &mut cover);
+            cover.cost
+        };
         self.nodes[id as usize].cost[!to_accumulator as usize] = cost;
         cost
     }
@@ -452,7 +462,7 @@ impl Search<'_> {
         }
         let Some(id) = self.pending.pop() else {
             if let Some(tile) = tile(state) {
-                self.best = Cover { tile, cost: path.cost, cut: path.cut, picks: self.picks };
+                self.best = Cover { tile: tile.into(), cost: path.cost, cut: path.cut, picks: self.picks };
             }
             return;
         };

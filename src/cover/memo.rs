@@ -81,7 +81,7 @@ impl Memo {
         let Some(known) = self.0.get(Self::place(shape)).filter(|known| known.signs.iter().eq(&shape.signs)) else {
             return false;
         };
-        (cover.tile, cover.cost, cover.cut, cover.picks.len) = (known.tile, known.cost, known.cut, 0);
+        (cover.tile, cover.cost, cover.cut, cover.picks.len) = (known.tile.into(), known.cost, known.cut, 0);
         for &(place, how) in known.picks.all() {
             cover.picks.push(Pick { node: shape.nodes[place as usize], how: HOWS[how as usize] });
         }
@@ -103,7 +103,7 @@ impl Memo {
             let place = shape.nodes.iter().position(|&node| node == pick.node);
             picks.push((place.expect("a cover picks nodes of its trees") as u8, pick.how as u8));
         }
-        let Cover { tile, cost, cut, .. } = *cover;
+        let (tile, cost, cut) = (cover.tile(), cover.cost, cover.cut);
         self.0[Self::place(shape)] = Known { signs: shape.signs, picks, tile, cost, cut };
     }
 }

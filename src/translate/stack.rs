@@ -7,7 +7,7 @@
 //! An entry is *settled* when it is a constant or lies in its home; the others are listed, and the list is short: when it
 //! is full, the oldest is evaluated. So no rule costs more than the list is long.
 use super::Translator;
-use crate::cover::{How, LOAD, MAX_NODES, NO_SLOT, NONE, NodeId, Pick, TRAP, accumulator, move_root, offset_of};
+use crate::cover::{Cover, How, LOAD, MAX_NODES, NO_SLOT, NONE, NodeId, Pick, TRAP, accumulator, move_root, offset_of};
 use crate::module::operators::MemArg;
 use jitless_machine::instr::{Access, Plain};
 use jitless_machine::symbol::{Form, Kind, Sym};
@@ -203,9 +203,10 @@ impl Translator<'_> {
     }
 
     fn root_with(&mut self, root: Sym, own: &[u32], kids: &[NodeId], tail: &[u32]) {
-        let cover = self.s.trees.cover(root, kids, self.held);
+        let mut cover = Cover::NONE;
+        self.s.trees.cover(root, kids, self.held, &mut cover);
         let temporaries = if cover.cut { self.before(cover.picks()) } else { [0; MAX_NODES] };
-        self.s.emit.tile(cover.tile);
+        self.s.emit.tile(cover.tile());
         self.s.emit.statement(root.as_access().is_some());
         self.s.emit.words(own);
         for (pick, &slot) in cover.picks().iter().zip(&temporaries) {
