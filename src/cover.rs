@@ -1,10 +1,11 @@
 //! Pending trees, and covering them with tiles.
 //!
-//! A root and its trees are matched against the machine's trie of patterns, depth first. A subtree may be *cut*: computed
-//! before, into the accumulator or a temporary slot. The cheapest cover wins; costs are in tenths of a dispatch. The base
-//! families guarantee a cover for every tree. Invariant: the search allocates nothing and its depth is bounded by
-//! [`MAX_NODES`].
+//! A root and its trees are matched against the machine's trie of patterns. A subtree may be *cut*: computed before, into the
+//! accumulator or a temporary slot. The cheapest cover wins; costs are in tenths of a dispatch. The base families guarantee
+//! a cover for every tree. Most trees are one tile, which a walk finds; most others have a shape that was met before
+//! (`memo`); the rest is searched (`search`). Invariant: all three find the same.
 mod memo;
+mod search;
 
 use self::memo::{Memo, Shape};
 use alloc::vec::Vec;
@@ -70,6 +71,11 @@ impl Node {
 
     pub(crate) fn slot(&self) -> i32 {
         self.imm as i32 / SLOT_BYTES
+    }
+
+    /// Is it a read of a slot that an accumulator holds?
+    fn is_held(&self, held: [i32; 3]) -> bool {
+        self.sym == Sym::L && held[accumulator(self.ty)] == self.slot()
     }
 
     fn operands(&self) -> &[NodeId] {
@@ -227,32 +233,6 @@ const DISPATCH: u16 = 10;
 const READ_SLOT: u16 = 1;
 const TEMPORARY: u16 = 2;
 
-/// What a search has committed to on its way down.
-#[derive(Clone, Copy)]
-struct Path {
-    cost: u16,
-    /// Leaves that are slots in what is pending. Each costs, wherever it is read, unless the accumulator holds it.
-    rest: u16,
-    cut: bool,
-    /// The accumulator holds, or will hold, a cut subtree.
-    accumulator: bool,
-    /// The accumulator's present value is used: nothing may be computed before.
-    present: bool,
-}
-
-struct Search<'a> {
-    trees: &'a mut Trees,
-    /// Slots that the accumulators hold.
-    held: [i32; 3],
-    /// Leaves that accumulators hold at most.
-    free: u16,
-    /// A move must not cut its own operand: that would be the same problem again.
-    whole: bool,
-    pending: Few<NodeId>,
-    picks: Few<Pick>,
-    best: Cover,
-}
-
 impl Trees {
     pub(crate) fn clear(&mut self) {
         self.nodes.clear();
@@ -287,12 +267,10 @@ impl Trees {
         self.add(node)
     }
 
-    /// Adds a load that needs three words: its memory stands in front of the offset.
-    pub(crate) fn far_load(&mut self, sym: Sym, ty: Ty, address: NodeId, memory: u32, offset: u64) -> NodeId {
-        let id = self.operator(sym, ty, &[address], offset);
+    /// A far load takes a third word: its memory, in front of the offset.
+    pub(crate) fn set_memory(&mut self, id: NodeId, memory: u32) {
         let node = &mut self.nodes[id as usize];
         (node.kids[2], node.words) = (memory, 3);
-        id
     }
 
     /// Adds a read of a slot.
@@ -346,27 +324,23 @@ impl Trees {
     pub(crate) fn cover(&mut self, root: Sym, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) {
         let start = step(0, root).expect("the families have every root");
         let whole = is_move(root) && !self[kids[0]].is_const();
-        if self.cover_whole(start, kids, held, cover).is_some() {
-            debug_assert_eq!(*cover, self.search(start, kids, held, u16::MAX, whole));
-            return;
+        if self.cover_whole(start, kids, held, cover).is_none() {
+            let mut shape = Shape::of(root);
+            let known = kids.iter().all(|&k| self.read(k, held, &mut shape));
+            if !known || !self.memo.find(&shape, cover) {
+                *cover = self.search(start, kids, held, if known { shape.held() } else { u16::MAX }, whole);
+                if known {
+                    self.memo.keep(&shape, cover);
+                }
+            }
         }
-        let mut shape = Shape::of(root);
-        let known = kids.iter().all(|&k| self.read(k, held, &mut shape));
-        if known && self.memo.find(&shape, cover) {
-            debug_assert_eq!(*cover, self.search(start, kids, held, u16::MAX, whole));
-            return;
-        }
-        *cover = self.search(start, kids, held, if known { shape.held() } else { u16::MAX }, whole);
-        if known {
-            self.memo.keep(&shape, cover);
-        }
+        debug_assert_eq!(*cover, self.search(start, kids, held, u16::MAX, whole));
     }
 
     /// Adds a tree to a shape. Is there room?
     fn read(&self, id: NodeId, held: [i32; 3], shape: &mut Shape) -> bool {
         let n = &self[id];
-        let in_accumulator = n.sym == Sym::L && held[accumulator(n.ty)] == n.slot();
-        shape.push(id, n.sym, n.ty, in_accumulator) && n.operands().iter().all(|&k| self.read(k, held, shape))
+        shape.push(id, n.sym, n.ty, n.is_held(held)) && n.operands().iter().all(|&k| self.read(k, held, shape))
     }
 
     /// Covers a root and all its trees with one tile, if the first choice for each node leads to one. Then it is the best:
@@ -379,7 +353,7 @@ impl Trees {
             let n = &self[id];
             let how;
             if n.arity == 0 {
-                let in_accumulator = n.sym == Sym::L && held[accumulator(n.ty)] == n.slot();
+                let in_accumulator = n.is_held(held);
                 how = match n.sym {
                     _ if in_accumulator => How::Accumulator,
                     Sym::L => How::Slot,
@@ -406,37 +380,6 @@ impl Trees {
         cover.tile = tile(state)?.into();
         Some(())
     }
-
-    fn search(&mut self, start: u32, kids: &[NodeId], held: [i32; 3], free: u16, whole: bool) -> Cover {
-        let mut pending = Few::new(NONE);
-        for &k in kids.iter().rev() {
-            pending.push(k);
-        }
-        let rest = kids.iter().map(|&k| u16::from(self[k].reads)).sum();
-        let (best, picks) = (Cover::NONE, Cover::NONE.picks);
-        let mut s = Search { trees: self, held, free, whole, pending, picks, best };
-        s.descend(start, Path { cost: DISPATCH, rest, cut: false, accumulator: false, present: false });
-        debug_assert!(s.best.cost != u16::MAX, "the families cover every tree");
-        s.best
-    }
-
-    /// The cost of computing a tree before, into the accumulator or a slot.
-    fn cut_cost(&mut self, id: NodeId, to_accumulator: bool) -> u16 {
-        let n = self[id];
-        let known = n.cost[!to_accumulator as usize];
-        if known != 0 {
-            return known;
-        }
-        let cost = if n.is_const() {
-            DISPATCH
-        } else {
-            let mut cover = Cover::NONE;
-            self.cover(move_root(n.ty, to_accumulator), &[id], [NO_SLOT; 3], &mut cover);
-            cover.cost
-        };
-        self.nodes[id as usize].cost[!to_accumulator as usize] = cost;
-        cost
-    }
 }
 
 /// The root that computes a value of a class into the accumulator or a slot.
@@ -447,89 +390,4 @@ pub(crate) fn move_root(ty: Ty, to_accumulator: bool) -> Sym {
 /// Is `root` a `Set` or an `Acc`?
 fn is_move(root: Sym) -> bool {
     (Form::SetI32 as u16..=Form::AccF64 as u16).contains(&root.0)
-}
-
-impl Search<'_> {
-    /// Can this be as cheap as the best, even if it costs `more` than what it must?
-    fn is_hopeless(&self, path: Path, more: u16) -> bool {
-        path.cost + more + path.rest.saturating_sub(self.free) >= self.best.cost
-    }
-
-    /// Matches what is pending from `state` on.
-    fn descend(&mut self, state: u32, path: Path) {
-        if self.is_hopeless(path, 0) {
-            return;
-        }
-        let Some(id) = self.pending.pop() else {
-            if let Some(tile) = tile(state) {
-                self.best = Cover { tile: tile.into(), cost: path.cost, cut: path.cut, picks: self.picks };
-            }
-            return;
-        };
-        if tile(state).is_none() {
-            self.node(id, state, path);
-        }
-        self.pending.push(id);
-    }
-
-    fn node(&mut self, id: NodeId, state: u32, path: Path) {
-        let n = self.trees[id];
-        // Without the node, which costs what is added.
-        let behind = |cost| Path { cost: path.cost + cost, rest: path.rest.saturating_sub(n.reads.into()), ..path };
-        match n.sym {
-            Sym::L => {
-                if !path.cut && self.held[accumulator(n.ty)] == n.slot() {
-                    self.take(id, How::Accumulator, Sym::A, state, Path { present: true, ..behind(0) });
-                }
-                self.take(id, How::Slot, Sym::L, state, behind(READ_SLOT));
-                return;
-            }
-            Sym::C => self.take(id, How::Constant, Sym::C, state, behind(0)),
-            _ => self.operator(id, &n, state, path),
-        }
-        // A cut costs a dispatch at least.
-        if path.present || (self.whole && self.picks.len == 0) || self.is_hopeless(path, DISPATCH) {
-            return;
-        }
-        if !path.accumulator && !n.is_const() && step(state, Sym::A).is_some() {
-            let cost = self.trees.cut_cost(id, true);
-            self.take(id, How::CutAccumulator, Sym::A, state, Path { cut: true, accumulator: true, ..behind(cost) });
-        }
-        if !self.is_hopeless(path, DISPATCH + TEMPORARY) && step(state, Sym::L).is_some() {
-            let cost = self.trees.cut_cost(id, false) + TEMPORARY;
-            self.take(id, How::CutSlot, Sym::L, state, Path { cut: true, ..behind(cost) });
-        }
-    }
-
-    /// Matches an operator, its operands in either order if that computes the same.
-    fn operator(&mut self, id: NodeId, n: &Node, state: u32, path: Path) {
-        let mark = self.pending.len;
-        if let Some(next) = step(state, n.sym) {
-            let room = n.operands().iter().rev().all(|&k| self.pending.push(k));
-            if room {
-                self.follow(id, How::Operator, next, path);
-            }
-            self.pending.truncate(mark);
-        }
-        if let Some(next) = n.sym.swapped().and_then(|s| step(state, s)) {
-            if self.pending.push(n.kids[0]) && self.pending.push(n.kids[1]) {
-                self.follow(id, How::Operator, next, path);
-            }
-            self.pending.truncate(mark);
-        }
-    }
-
-    fn take(&mut self, id: NodeId, how: How, sym: Sym, state: u32, path: Path) {
-        if let Some(next) = step(state, sym) {
-            self.follow(id, how, next, path);
-        }
-    }
-
-    fn follow(&mut self, node: NodeId, how: How, next: u32, path: Path) {
-        let mark = self.picks.len;
-        if self.picks.push(Pick { node, how }) {
-            self.descend(next, path);
-        }
-        self.picks.truncate(mark);
-    }
 }

@@ -8,6 +8,7 @@
 //! that says what is still to be done.
 use crate::dispatch::{Exit, HANDLER_WORDS, Ip, Rec, Regs, word64};
 use crate::form::{Expr, Fault, Value, word};
+use crate::symbol::Form;
 use crate::trap::Trap;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -157,15 +158,19 @@ impl Statement for Br {
 /// Targets that a [`BrTable`] has at most; longer ones are [`BrTableLong`]s.
 pub const SHORT_TABLE: u32 = 1 << 12;
 
-/// Words of an entry in the branch table of so many targets: distance of the target from the statement's words in bytes,
-/// price, and in short tables the handler (2).
-pub const fn entry_words(targets: u32) -> usize {
-    if targets <= SHORT_TABLE { 4 } else { 2 }
+/// Words of an entry of a short table: distance of the target from the statement's words in bytes, price, handler (2).
+const SHORT_ENTRY: usize = 4;
+/// Words of an entry of a long table: the same without the handler.
+const LONG_ENTRY: usize = 2;
+
+/// The table for so many targets, and the words of its entries.
+pub const fn table_of(targets: u32) -> (Form, usize) {
+    if targets <= SHORT_TABLE { (Form::BrTable, SHORT_ENTRY) } else { (Form::BrTableLong, LONG_ENTRY) }
 }
 
 /// The edge through the entry that an index, the words' second, chooses. The first is the number of targets.
 #[inline(always)]
-unsafe fn through_table<X: Expr<T = u32>>(entry_words: usize, p: Ip, r: &mut Regs) -> (Ip, Flow) {
+unsafe fn through_table<X: Expr<T = u32>, const ENTRY: usize>(p: Ip, r: &mut Regs) -> (Ip, Flow) {
     let (mut i, n) = match X::eval(p.add(1), r) {
         Ok(i) => (i as usize, word(p, 0) as usize),
         Err(fault) => return (p, Flow::Trap(fault)),
@@ -175,7 +180,7 @@ unsafe fn through_table<X: Expr<T = u32>>(entry_words: usize, p: Ip, r: &mut Reg
         // As a conditional move the target would wait for the comparison.
         keep();
     }
-    let entry = p.add(1 + X::WORDS + entry_words * i);
+    let entry = p.add(1 + X::WORDS + ENTRY * i);
     (entry, edge(entry.add(1), p.byte_offset(word(entry, 0) as i32 as isize), r))
 }
 
@@ -188,7 +193,7 @@ impl<X: Expr<T = u32>> Statement for BrTable<X> {
     const WORDS: usize = 1 + X::WORDS;
     #[inline(always)]
     unsafe fn run(p: Ip, r: &mut Regs) -> Flow {
-        match through_table::<X>(entry_words(0), p, r) {
+        match through_table::<X, SHORT_ENTRY>(p, r) {
             (entry, Flow::Jump(to)) => Flow::JumpTo(to, entry.add(2)),
             (_, other) => other,
         }
@@ -201,7 +206,7 @@ impl<X: Expr<T = u32>> Statement for BrTableLong<X> {
     const WORDS: usize = 1 + X::WORDS;
     #[inline(always)]
     unsafe fn run(p: Ip, r: &mut Regs) -> Flow {
-        through_table::<X>(entry_words(u32::MAX), p, r).1
+        through_table::<X, LONG_ENTRY>(p, r).1
     }
 }
 

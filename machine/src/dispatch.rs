@@ -235,7 +235,7 @@ impl Regs {
     /// Hand on to the tile at `p`. Must be the last thing a handler does.
     #[inline(always)]
     pub(crate) unsafe fn dispatch(self, p: Ip) -> Exit {
-        self.enter(handler_at(p), p)
+        self.dispatch_at(p, p)
     }
 
     /// Hand on to the tile at `p`, the address of whose handler stands at `h` too.

@@ -6,7 +6,7 @@ use super::{Translator, slots_of};
 use crate::cover::{LOAD, NO_SLOT, NodeId, TRAP, move_root, offset_of};
 use crate::module::operators::{BlockType, BrTable};
 use crate::types::ValType;
-use jitless_machine::control::SHORT_TABLE;
+use jitless_machine::control::table_of;
 use jitless_machine::symbol::{Form, Sym};
 
 use super::emit::Label;
@@ -325,9 +325,9 @@ impl Translator<'_> {
         let (n, _) = self.carried(&self.s.blocks[self.index_of(targets.default())]);
         let from = self.s.stack.len() - n;
         self.spill_from(from);
-        let form = if targets.len() <= SHORT_TABLE { Form::BrTable } else { Form::BrTableLong };
+        let (form, entry) = table_of(targets.len());
         self.root(Sym::form(form), &[targets.len()], &[index], &[]);
-        let this = self.s.emit.table(targets.len());
+        let this = self.s.emit.table(targets.len() + 1, entry);
         let mut ways: alloc::vec::Vec<usize> = alloc::vec::Vec::new();
         for depth in targets.targets().chain([targets.default()]) {
             let i = self.index_of(depth);

@@ -9,7 +9,6 @@ use crate::error::Result;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU32;
-use jitless_machine::control::entry_words;
 use jitless_machine::dispatch::{HANDLER_WORDS, bounce, handler_words};
 use jitless_machine::symbol::{Form, Sym};
 use jitless_machine::tiles::{fused, handler_of};
@@ -28,6 +27,19 @@ struct Target {
     potential: u32,
 }
 
+/// A branch table. Until the end an entry is a label, to become a distance, what was owed, and room for whatever follows: the
+/// words of the handler.
+#[derive(Clone, Copy, Debug)]
+struct Table {
+    /// Where the statement's words begin.
+    words: u32,
+    /// The first entry.
+    first: u32,
+    entries: u32,
+    /// Words of an entry.
+    entry: usize,
+}
+
 /// Where an operator of a pending tree stood.
 #[derive(Clone, Copy, Debug, Default)]
 struct Origin {
@@ -42,9 +54,7 @@ pub(crate) struct Emit {
     targets: Vec<Target>,
     /// Branches: their first word is a label, to become an address of two words, the third what was owed.
     branches: Vec<u32>,
-    /// Tables: the statement's words, first entry, number of targets. An entry is a label, to become a distance, what was owed,
-    /// and perhaps room for the handler.
-    tables: Vec<(u32, u32, u32)>,
+    tables: Vec<Table>,
     /// The tile emitted last, if the next statement may be fused to it: its handler's word and number.
     last: Option<(u32, u16)>,
     /// Fuel executed since the last charge.
@@ -245,17 +255,18 @@ impl Emit {
         }
     }
 
-    /// Begins the entries of the branch table of so many targets emitted last. Returns the table's number.
-    pub(super) fn table(&mut self, targets: u32) -> u32 {
+    /// Begins the entries of the branch table emitted last, each of `entry` words. Returns the table's number.
+    pub(super) fn table(&mut self, entries: u32, entry: usize) -> u32 {
         let first = self.code.len() as u32;
-        self.tables.push((self.statement, first, targets));
+        self.tables.push(Table { words: self.statement, first, entries, entry });
         self.tables.len() as u32 - 1
     }
 
+    /// Adds an entry to the table begun last.
     pub(super) fn table_entry(&mut self, label: Label) {
-        let &(_, _, targets) = self.tables.last().expect("in a table");
+        let end = self.code.len() + self.tables.last().expect("in a table").entry;
         self.code.extend([label, self.owed]);
-        self.code.resize(self.code.len() + entry_words(targets) - 2, 0);
+        self.code.resize(end, 0);
         self.leads_to(label);
     }
 
@@ -363,13 +374,12 @@ impl Emit {
             set(at + 1, (address >> 32) as u32);
             set(at + 2, self.code[at as usize + 2].wrapping_sub(target.potential));
         }
-        for &(words, first, targets) in &self.tables {
-            let entry = entry_words(targets);
-            for at in (first..).step_by(entry).take(targets as usize + 1) {
+        for table in &self.tables {
+            for at in (table.first..).step_by(table.entry).take(table.entries as usize) {
                 let target = self.targets[self.code[at as usize] as usize];
-                set(at, target.at.wrapping_sub(words).wrapping_mul(4));
+                set(at, target.at.wrapping_sub(table.words).wrapping_mul(4));
                 set(at + 1, self.code[at as usize + 1].wrapping_sub(target.potential));
-                for i in 0..entry as u32 - 2 {
+                for i in 0..table.entry as u32 - 2 {
                     set(at + 2 + i, self.code[(target.at + i) as usize]);
                 }
             }

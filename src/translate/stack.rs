@@ -357,13 +357,10 @@ impl Translator<'_> {
             self.spill(self.s.stack.len() - 1);
         }
         let address = self.pop();
-        let id = if sym == Sym::near(op) {
-            self.operator(sym, op.info().ty, &[address], imm)
-        } else {
-            let id = self.s.trees.far_load(sym, op.info().ty, address, arg.memory, imm);
-            self.s.emit.origin(id);
-            id
-        };
+        let id = self.operator(sym, op.info().ty, &[address], imm);
+        if sym == Sym::far(op) {
+            self.s.trees.set_memory(id, arg.memory);
+        }
         self.push(id);
     }
 
