@@ -22,7 +22,7 @@ mod wast;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use self::report::{Failure, status};
@@ -53,20 +53,47 @@ struct Cli {
 enum Verb {
     /// Run a program: its export `_start`, or another with --invoke. This is the verb if none is given
     #[command(override_usage = "jitless [run] [OPTIONS] FILE [ARGS]...", arg_required_else_help = true)]
-    Run(Box<run::Args>),
+    Run(Deferred<run::Args>),
     /// Check modules without running them
-    Validate(validate::Args),
+    Validate(Deferred<validate::Args>),
     /// Show what a module imports, exports and needs
-    Inspect(inspect::Args),
+    Inspect(Deferred<inspect::Args>),
     /// Run test scripts in the notation of the official suite
-    Wast(wast::Args),
+    Wast(Deferred<wast::Args>),
     /// Show the tiles of functions beside their operators
-    Dump(dump::Args),
+    Dump(Deferred<dump::Args>),
     /// Print a script that completes this command's arguments in a shell
     Completion {
         /// The shell
         shell: Shell,
     },
+}
+
+/// A verb's arguments, which are described to the parser when it has met the verb: most calls of the command are without.
+struct Deferred<A>(Box<A>);
+
+impl<A: Args> Args for Deferred<A> {
+    fn augment_args(command: Command) -> Command {
+        command.defer(|command| {
+            // Not the heading of the options.
+            let about = command.get_about().cloned().unwrap_or_default();
+            A::augment_args(command).about(about)
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<A: Args> FromArgMatches for Deferred<A> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(Box::new(A::from_arg_matches(matches)?)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 const LONG_VERSION: &str = concat!(
@@ -115,11 +142,11 @@ fn main() -> ExitCode {
 fn verb(cli: Cli) -> Result<u8, Failure> {
     match cli.verb {
         None => run::run(&cli.run),
-        Some(Verb::Run(args)) => run::run(&args),
-        Some(Verb::Validate(args)) => validate::run(&args),
-        Some(Verb::Inspect(args)) => inspect::run(&args),
-        Some(Verb::Wast(args)) => wast::run(&args),
-        Some(Verb::Dump(args)) => dump::run(&args),
+        Some(Verb::Run(args)) => run::run(&args.0),
+        Some(Verb::Validate(args)) => validate::run(&args.0),
+        Some(Verb::Inspect(args)) => inspect::run(&args.0),
+        Some(Verb::Wast(args)) => wast::run(&args.0),
+        Some(Verb::Dump(args)) => dump::run(&args.0),
         Some(Verb::Completion { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "jitless", &mut script);

@@ -303,8 +303,8 @@ fn help_and_version() {
     for (args, wants) in [
         ("--help", &["Examples:", "Usage: jitless [run]", "Statuses:", "--stub-imports"][..]),
         ("-h", &["Usage: jitless [run]", "--invoke"]),
-        ("help run", &["Usage: jitless [run]", "--invoke"]),
-        ("validate --help", &["Usage: jitless validate"]),
+        ("help run", &["Run a program: ", "Usage: jitless [run]", "--invoke"]),
+        ("validate --help", &["Check modules without running them\n", "Usage: jitless validate"]),
         ("--version", &["jitless 0.", "commit: ", "features: "]),
         ("-V", &["jitless 0."]),
         ("-W help", &["tail-call", "max-wasm-stack", "does not run yet"]),
