@@ -24,7 +24,7 @@ use crate::cover::bare_tile;
 use crate::error::{Error, Result};
 use crate::module::operators::GoOn;
 use crate::module::{Description, decode};
-use crate::translate::{self, Scratch, Unchecked};
+use crate::translate::{self, Scratch};
 use crate::types::TypeRegistry;
 use crate::validate::{self, Body, References};
 
@@ -182,11 +182,11 @@ impl Loaded {
         let code = engine.with_scratch(|scratch| match validator {
             Some(body) => {
                 body.begin(function)?;
-                let code = translate::function(desc, engine.bounced, function, body, scratch, go_on)?;
+                let code = translate::checked(desc, engine.bounced, function, body, scratch, go_on)?;
                 body.finish()?;
                 Ok(code)
             }
-            None => translate::function(desc, engine.bounced, function, &mut Unchecked, scratch, go_on),
+            None => translate::function(desc, engine.bounced, function, scratch, go_on),
         })?;
         Ok(self.publish(defined, code))
     }

@@ -18,8 +18,8 @@ use crate::code::{Code, Map};
 use crate::cover::{NO_SLOT, Trees};
 use crate::error::{Error, Result};
 use crate::module::Description;
-use crate::module::operators::{self, BlockType, BrTable, GoOn, Sink};
-use crate::types::{FuncType, HeapType, ValType};
+use crate::module::operators::{self, GoOn, Sink};
+use crate::types::{FuncType, ValType};
 use alloc::vec::Vec;
 use emit::Emit;
 use jitless_machine::types::Ty;
@@ -110,8 +110,20 @@ pub(crate) struct Translator<'a> {
 /// An operator of two bytes may carry 2,000.
 const CARRIED: (u64, u64) = (1_000_000, 16);
 
-/// Translates a function, addressed by its index in the module, while `check` sees every operator first. `go_on` may end it.
-pub(crate) fn function<C: Sink>(
+/// Translates a valid function, addressed by its index in the module. `go_on` may end it.
+pub(crate) fn function(
+    desc: &Description,
+    bounced: bool,
+    function: u32,
+    scratch: &mut Scratch,
+    go_on: GoOn<'_>,
+) -> Result<Code> {
+    scratch.emit.begin(bounced, None);
+    run(desc, function, scratch, |t| operators::read_body_while(desc, function, t, go_on)).map(|(code, _)| code)
+}
+
+/// The same of a function that may not be valid, while `check` sees every operator first.
+pub(crate) fn checked<C: Sink>(
     desc: &Description,
     bounced: bool,
     function: u32,
@@ -120,29 +132,29 @@ pub(crate) fn function<C: Sink>(
     go_on: GoOn<'_>,
 ) -> Result<Code> {
     scratch.emit.begin(bounced, None);
-    run(desc, function, check, scratch, go_on).map(|(code, _)| code)
+    run(desc, function, scratch, |t| operators::read_body_while(desc, function, &mut (check, t), go_on))
+        .map(|(code, _)| code)
 }
 
 /// Translates a function once more, for the way back from its words to its operators, or with `lines` for its listing.
 pub(crate) fn map(desc: &Description, bounced: bool, function: u32, lines: bool) -> Result<Map> {
     let mut scratch = Scratch::default();
     scratch.emit.begin(bounced, Some(Map::new(lines)));
-    run(desc, function, &mut Unchecked, &mut scratch, &|| Ok(())).map(|(_, map)| map)
+    run(desc, function, &mut scratch, |t| operators::read_body(desc, function, t)).map(|(_, map)| map)
 }
 
-fn run<C: Sink>(
+fn run(
     desc: &Description,
     function: u32,
-    check: &mut C,
     scratch: &mut Scratch,
-    go_on: GoOn<'_>,
+    read: impl FnOnce(&mut Translator<'_>) -> Result<()>,
 ) -> Result<(Code, Map)> {
     let ty = desc.type_of_func(function).expect("the caller passes a function of the module");
     let mut t = Translator::new(desc, ty, scratch);
     t.read_locals(function)?;
     t.carried_limit = CARRIED.0 + CARRIED.1 * desc.body(function).map_or(0, |body| body.len() as u64);
     t.open_body();
-    operators::read_body_while(desc, function, &mut (check, &mut t), go_on)?;
+    read(&mut t)?;
     t.complete()
 }
 
@@ -309,19 +321,3 @@ impl<'a> Translator<'a> {
 fn slots_of(types: &[ValType]) -> i32 {
     types.iter().map(|t| t.slots() as i32).sum()
 }
-
-/// The sink in front of a translation whose body is known to be valid.
-pub(crate) struct Unchecked;
-
-macro_rules! unchecked {
-    ($(@$proposal:ident $op:ident $visit:ident $name:literal $method:ident($($arg:ident: $ty:ty),*) fuel $fuel:literal $($flag:ident)*;)*) => {
-        impl Sink for Unchecked {
-            fn at(&mut self, _: usize) {}
-            fn plain(&mut self, _: jitless_machine::instr::Plain) -> Result<()> { Ok(()) }
-            fn access(&mut self, _: jitless_machine::instr::Access, _: operators::MemArg) -> Result<()> { Ok(()) }
-            $(fn $method(&mut self $(, _: $ty)*) -> Result<()> { Ok(()) })*
-            fn later(&mut self, _: &'static str, _: &'static str) -> Result<()> { Ok(()) }
-        }
-    };
-}
-jitless_machine::for_each_special!(unchecked);

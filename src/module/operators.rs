@@ -151,12 +151,12 @@ jitless_machine::for_each_special!(sink);
 /// has no operators.
 ///
 /// The vector of locals is skipped: [`locals`] reads and checks it.
-pub(crate) fn read_body<S: Sink>(desc: &Description, function: u32, sink: &mut S) -> Result<(), Error> {
+pub(crate) fn read_body<S: Sink + ?Sized>(desc: &Description, function: u32, sink: &mut S) -> Result<(), Error> {
     read_body_while(desc, function, sink, &|| Ok(()))
 }
 
 /// The same, until `go_on` has an error, which it is asked for every few thousand operators.
-pub(crate) fn read_body_while<S: Sink>(
+pub(crate) fn read_body_while<S: Sink + ?Sized>(
     desc: &Description,
     function: u32,
     sink: &mut S,
@@ -175,7 +175,9 @@ pub(crate) type GoOn<'a> = &'a dyn Fn() -> Result<(), Error>;
 const STRETCH: u32 = 4096;
 
 /// Hands the operators of a constant expression to a sink, its `end` included.
-pub(crate) fn read_const<S: Sink>(desc: &Description, expr: &ConstExpr, sink: &mut S) -> Result<(), Error> {
+///
+/// A reader is 600 functions for its kind of sink. Those who read little share one, through `dyn`.
+pub(crate) fn read_const(desc: &Description, expr: &ConstExpr, sink: &mut dyn Sink) -> Result<(), Error> {
     let operators = OperatorsReader::new(binary_reader(desc, &expr.range));
     read(desc, operators, Reader { desc, function: None, offset: 0, sink }, &|| Ok(()))
 }
@@ -266,7 +268,7 @@ fn binary_reader<'a>(desc: &'a Description, range: &Range<u32>) -> BinaryReader<
     BinaryReader::new_features(desc.slice(range), u64::from(range.start), convert::features(desc.proposals))
 }
 
-fn read<'a, S: Sink>(
+fn read<'a, S: Sink + ?Sized>(
     desc: &'a Description,
     mut operators: OperatorsReader<'a>,
     mut reader: Reader<'_, S>,
@@ -296,7 +298,7 @@ pub(super) fn malformed(error: wasmparser::Error) -> Error {
 }
 
 /// The decoder's visitor: converts immediates and passes on.
-struct Reader<'d, S> {
+struct Reader<'d, S: ?Sized> {
     desc: &'d Description,
     function: Option<u32>,
     /// Of the operator that is being visited.
@@ -304,7 +306,7 @@ struct Reader<'d, S> {
     sink: &'d mut S,
 }
 
-impl<S> Reader<'_, S> {
+impl<S: ?Sized> Reader<'_, S> {
     #[cold]
     fn place(&self, operator: &'static str) -> Place {
         self.desc.place(self.offset, self.function, Some(operator))
@@ -485,7 +487,7 @@ macro_rules! visit_later {
     };
 }
 
-impl<'a, S: Sink> VisitOperator<'a> for Reader<'_, S> {
+impl<'a, S: Sink + ?Sized> VisitOperator<'a> for Reader<'_, S> {
     type Output = Result<(), Error>;
 
     fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Self::Output>> {
@@ -498,7 +500,7 @@ impl<'a, S: Sink> VisitOperator<'a> for Reader<'_, S> {
     wasmparser::for_each_visit_operator!(visit_later);
 }
 
-impl<'a, S: Sink> VisitSimdOperator<'a> for Reader<'_, S> {
+impl<'a, S: Sink + ?Sized> VisitSimdOperator<'a> for Reader<'_, S> {
     wasmparser::for_each_visit_simd_operator!(visit_later);
 }
 

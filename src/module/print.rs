@@ -13,7 +13,7 @@ use jitless_machine::instr::{Access, Plain};
 /// Every operator of a function with its offset in the module.
 pub(crate) fn body(desc: &Description, function: u32) -> Result<Vec<(u32, String)>> {
     let mut printer = Printer { desc, depth: 0, lines: Vec::new() };
-    operators::read_body(desc, function, &mut printer)?;
+    operators::read_body(desc, function, &mut printer as &mut dyn Sink)?;
     Ok(printer.lines)
 }
 
