@@ -100,11 +100,12 @@ pub use self::random::Random;
 pub use self::run::{add_unknown_to_linker, initialize, run_command};
 pub use self::stdio::{Capture, Input, Output};
 
+use self::abi::Version;
 use self::args::Texts;
 use self::fd::Descriptors;
 use self::fs::FileSystem;
 use self::trace::Trace;
-use crate::{Cause, Error, Linker, Result};
+use crate::{Cause, Error, Linker, Module, Result};
 
 /// What a guest has of the world.
 #[derive(Debug)]
@@ -140,7 +141,25 @@ pub fn add_to_linker<T>(
     linker: &mut Linker<T>,
     ctx: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    calls::add_to_linker(linker, ctx)
+    Version::ALL.into_iter().try_for_each(|version| calls::add_to_linker(linker, version, ctx))
+}
+
+/// The same of those names only from which `module` imports: for a linker that is made for one guest.
+///
+/// An import of a WASI that there is not leads to all of them, so that the error can say which there are.
+pub fn add_imported_to_linker<T>(
+    linker: &mut Linker<T>,
+    module: &Module,
+    ctx: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    for version in Version::ALL {
+        let of_another = |name| Version::ALL.iter().any(|other| *other != version && other.module() == name);
+        let mut names = module.imports().map(|import| import.module());
+        if names.any(|name| name.starts_with("wasi_") && !of_another(name)) {
+            calls::add_to_linker(linker, version, ctx)?;
+        }
+    }
+    Ok(())
 }
 
 /// Says what a guest is to have; [`Self::build`] makes a [`WasiCtx`] of it.

@@ -488,6 +488,27 @@ fn contexts_lie_anywhere_in_the_data() {
     send(&store);
 }
 
+#[test]
+fn a_linker_for_one_guest_has_the_names_that_it_imports_from() {
+    for (imports, want) in [
+        (&[][..], &[][..]),
+        (&["env"], &[]),
+        (&["env", "wasi_snapshot_preview1"], &["wasi_snapshot_preview1"]),
+        (&["wasi_unstable"], &["wasi_unstable"]),
+        (&["wasi_unstable", "wasi_snapshot_preview1"], &["wasi_snapshot_preview1", "wasi_unstable"]),
+        (&["wasi_snapshot_preview3"], &["wasi_snapshot_preview1", "wasi_unstable"]),
+    ] {
+        let imports: String = imports.iter().map(|name| format!("(import \"{name}\" \"f\" (func))")).collect();
+        let engine = Engine::default();
+        let module = Module::new(&engine, wat::parse_str(format!("(module {imports})")).unwrap()).unwrap();
+        let mut linker = Linker::new(&engine);
+        wasi::add_imported_to_linker(&mut linker, &module, |ctx: &mut WasiCtx| ctx).unwrap();
+        let mut names: Vec<_> = linker.iter().map(|(module, _, _)| module).collect();
+        names.dedup();
+        assert_eq!(names, want, "{imports}");
+    }
+}
+
 /// Opens a path; the guest's memory is written to from 3000 on.
 #[track_caller]
 fn open(guest: &mut Guest, path: &str, oflags: i64, want: u32) -> i64 {

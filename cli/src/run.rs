@@ -155,9 +155,7 @@ impl Guest<'_> {
         self.loaded = Some(self.begin.elapsed());
 
         let mut linker = Linker::new(&engine);
-        if module.imports().any(|import| import.module().starts_with("wasi_")) {
-            wasi::add_to_linker(&mut linker, |wasi: &mut WasiCtx| wasi)?;
-        }
+        wasi::add_imported_to_linker(&mut linker, module, |wasi: &mut WasiCtx| wasi)?;
         let store = self.store.insert(Store::new(&engine, wasi));
         store.set_limits(plan.limits());
         if let Some(fuel) = args.fuel.or(plan.fuel) {

@@ -22,6 +22,8 @@ pub(super) enum Version {
 }
 
 impl Version {
+    pub(super) const ALL: [Self; 2] = [Self::Preview1, Self::Unstable];
+
     pub(super) const fn module(self) -> &'static str {
         match self {
             Self::Preview1 => "wasi_snapshot_preview1",

@@ -124,12 +124,12 @@ impl Answer for () {
 
 macro_rules! calls {
     ($($versions:ident { $($name:ident($($arg:ident: $ty:ident),*) -> $result:ty = $($answer:ident)::+;)* })*) => {
-        /// Adds every call to a linker, under both module names. `ctx` finds a guest's context in the embedder's data.
-        pub(super) fn add_to_linker<T, F>(linker: &mut Linker<T>, ctx: F) -> Result<()>
+        /// Adds every call of a version to a linker. `ctx` finds a guest's context in the embedder's data.
+        pub(super) fn add_to_linker<T, F>(linker: &mut Linker<T>, version: Version, ctx: F) -> Result<()>
         where
             F: Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
         {
-            $(for version in $versions {
+            $(if $versions.contains(&version) {
                 $(linker.func_wrap(
                     version.module(),
                     stringify!($name),
@@ -154,8 +154,8 @@ macro_rules! calls {
     };
 }
 
-const BOTH: [Version; 2] = [Version::Preview1, Version::Unstable];
-const PREVIEW1: [Version; 1] = [Version::Preview1];
+const BOTH: &[Version] = &Version::ALL;
+const PREVIEW1: &[Version] = &[Version::Preview1];
 
 type Errnum = u32;
 

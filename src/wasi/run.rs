@@ -66,7 +66,7 @@ fn wrong(what: &str) -> crate::Error {
 ///
 /// A function that does not return one `i32` stays undefined.
 pub fn add_unknown_to_linker<T>(linker: &mut Linker<T>, module: &Module) -> Result<()> {
-    let modules = [Version::Preview1, Version::Unstable].map(Version::module);
+    let modules = Version::ALL.map(Version::module);
     let mut known: std::collections::HashSet<(String, String)> =
         linker.iter().map(|(module, name, _)| (module.into(), name.into())).collect();
     for import in module.imports().filter(|import| modules.contains(&import.module())) {
