@@ -55,13 +55,15 @@ pub(crate) struct Node {
     pub(crate) top: i32,
     /// Memoised cost of computing the tree into the accumulator and into a slot; 0: not known yet.
     cost: [u16; 2],
+    /// How the node is matched if it is not cut and no accumulator holds it.
+    how: How,
 }
 
 impl Node {
     /// One without operands that reads nothing.
     fn new(sym: Sym, ty: Ty, words: u8, imm: u64) -> Self {
-        let (kids, top) = ([NONE; 3], NO_SLOT);
-        Node { sym, ty, flags: 0, size: 0, reads: 0, arity: 0, words, kids, imm, mask: 0, top, cost: [0; 2] }
+        let (kids, top, how) = ([NONE; 3], NO_SLOT, How::Operator);
+        Node { sym, ty, flags: 0, size: 0, reads: 0, arity: 0, words, kids, imm, mask: 0, top, cost: [0; 2], how }
     }
 
     /// Is it just a read of `slot`?
@@ -70,7 +72,8 @@ impl Node {
     }
 
     pub(crate) fn slot(&self) -> i32 {
-        self.imm as i32 / SLOT_BYTES
+        // Exact: a multiple.
+        self.imm as i32 >> SLOT_BYTES.ilog2()
     }
 
     /// Is it a read of a slot that an accumulator holds?
@@ -112,6 +115,42 @@ pub(crate) fn accumulator(ty: Ty) -> usize {
 pub(crate) struct Trees {
     nodes: Vec<Node>,
     memo: Memo,
+    words: Words,
+}
+
+/// Words that the nodes of a tile take, in prefix order.
+#[derive(Debug)]
+pub(crate) struct Words {
+    items: [u32; 3 * MAX_NODES],
+    len: usize,
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self { items: [0; 3 * MAX_NODES], len: 0 }
+    }
+}
+
+impl Words {
+    pub(crate) fn all(&self) -> &[u32] {
+        &self.items[..self.len]
+    }
+
+    /// The first few, if there are no more.
+    pub(crate) fn few(&self) -> Option<[u32; 8]> {
+        self.items.first_chunk().copied().filter(|few| self.len <= few.len())
+    }
+
+    /// Adds as many of a node's words. Two are written in any case: how many count nobody can foresee.
+    fn push(&mut self, n: &Node, words: u8) {
+        if words > 2 {
+            self.items[self.len] = n.kids[2];
+            self.len += 1;
+        }
+        self.items[self.len] = n.imm as u32;
+        self.items[self.len + 1] = (n.imm >> 32) as u32;
+        self.len += words.min(2) as usize;
+    }
 }
 
 impl core::ops::Index<NodeId> for Trees {
@@ -190,6 +229,10 @@ impl<X: Copy> Few<X> {
         }
         room
     }
+    /// The first of them on top.
+    fn push_all(&mut self, all: &[X]) -> bool {
+        all.iter().rev().all(|&x| self.push(x))
+    }
     fn pop(&mut self) -> Option<X> {
         self.len = self.len.checked_sub(1)?;
         Some(self.items[self.len as usize])
@@ -255,12 +298,13 @@ impl Trees {
             _ => (0, (sym == Sym::form(Form::RefFunc)) as u8),
         };
         let mut node = Node { flags, size: 1, arity: kids.len() as u8, ..Node::new(sym, ty, words, imm) };
-        for (i, &k) in kids.iter().enumerate() {
+        for (place, &k) in node.kids.iter_mut().zip(kids) {
             let kid = &self[k];
-            node.kids[i] = k;
+            *place = k;
             node.flags |= kid.flags;
-            node.size = node.size.saturating_add(kid.size);
-            node.reads = node.reads.saturating_add(kid.reads);
+            // Trees that are larger than allowed become slots at once, so neither number is ever high.
+            node.size += kid.size;
+            node.reads += kid.reads;
             node.mask |= kid.mask;
             node.top = node.top.max(kid.top);
         }
@@ -276,13 +320,13 @@ impl Trees {
     /// Adds a read of a slot.
     pub(crate) fn slot(&mut self, slot: i32, ty: Ty) -> NodeId {
         let leaf = Node::new(Sym::L, ty, 1, offset_of(slot).into());
-        self.add(Node { reads: 1, mask: bloom(slot), top: slot, ..leaf })
+        self.add(Node { reads: 1, mask: bloom(slot), top: slot, how: How::Slot, ..leaf })
     }
 
     /// Adds a constant.
     pub(crate) fn constant(&mut self, ty: Ty, imm: u64) -> NodeId {
         let wide = matches!(ty, Ty::I64 | Ty::F64 | Ty::Ref);
-        self.add(Node::new(Sym::C, ty, 1 + wide as u8, imm))
+        self.add(Node { how: How::Constant, ..Node::new(Sym::C, ty, 1 + wide as u8, imm) })
     }
 
     fn add(&mut self, node: Node) -> NodeId {
@@ -321,12 +365,16 @@ impl Trees {
     /// Sets the cheapest tile for `root` over `kids`, when the accumulators hold the slots `held`.
     ///
     /// It is written where it is wanted: a copy of what was written in pieces would wait for all of them.
-    pub(crate) fn cover(&mut self, root: Sym, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) {
+    ///
+    /// Did the walk find it? Then [`Self::walked`] has its words.
+    pub(crate) fn cover(&mut self, root: Sym, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) -> bool {
         let start = step(0, root).expect("the families have every root");
         let whole = is_move(root) && !self[kids[0]].is_const();
-        if self.cover_whole(start, kids, held, cover).is_none() {
+        let searched = cfg!(debug_assertions).then(|| self.search(start, kids, held, u16::MAX, whole));
+        let walked = self.cover_whole(start, kids, held, cover).is_some();
+        if !walked {
             let mut shape = Shape::of(root);
-            let known = kids.iter().all(|&k| self.read(k, held, &mut shape));
+            let known = self.read(kids, held, &mut shape);
             if !known || !self.memo.find(&shape, cover) {
                 *cover = self.search(start, kids, held, if known { shape.held() } else { u16::MAX }, whole);
                 if known {
@@ -334,49 +382,64 @@ impl Trees {
                 }
             }
         }
-        debug_assert_eq!(*cover, self.search(start, kids, held, u16::MAX, whole));
+        debug_assert!(searched.is_none_or(|searched| searched == *cover));
+        walked
     }
 
-    /// Adds a tree to a shape. Is there room?
-    fn read(&self, id: NodeId, held: [i32; 3], shape: &mut Shape) -> bool {
-        let n = &self[id];
-        shape.push(id, n.sym, n.ty, n.is_held(held)) && n.operands().iter().all(|&k| self.read(k, held, shape))
+    /// The words of the cover that the walk found last.
+    pub(crate) fn walked(&self) -> &Words {
+        &self.words
+    }
+
+    /// Adds trees to a shape. Is there room?
+    fn read(&self, kids: &[NodeId], held: [i32; 3], shape: &mut Shape) -> bool {
+        let mut pending = Few::new(NONE);
+        let mut room = pending.push_all(kids);
+        while room && let Some(id) = pending.pop() {
+            let n = &self[id];
+            room = shape.push(id, n.sym, n.ty, n.is_held(held)) && pending.push_all(n.operands());
+        }
+        room
     }
 
     /// Covers a root and all its trees with one tile, if the first choice for each node leads to one. Then it is the best:
     /// it reads what must be read, and a cut would cost a dispatch more.
-    fn cover_whole(&self, start: u32, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) -> Option<()> {
-        let (mut state, mut pending) = (start, Few::new(NONE));
-        kids.iter().rev().for_each(|&k| _ = pending.push(k));
-        (cover.cost, cover.cut, cover.picks.len) = (DISPATCH, false, 0);
-        while let Some(id) = pending.pop() {
-            let n = &self[id];
-            let how;
-            if n.arity == 0 {
-                let in_accumulator = n.is_held(held);
-                how = match n.sym {
-                    _ if in_accumulator => How::Accumulator,
-                    Sym::L => How::Slot,
-                    Sym::C => How::Constant,
-                    _ => How::Operator,
-                };
-                cover.cost += READ_SLOT * (how == How::Slot) as u16;
-                state = step(state, if in_accumulator { Sym::A } else { n.sym })?;
-            } else {
-                how = How::Operator;
-                if let Some(next) = step(state, n.sym) {
-                    state = next;
-                    n.operands().iter().rev().for_each(|&k| _ = pending.push(k));
-                } else {
-                    state = step(state, n.sym.swapped()?)?;
-                    n.operands().iter().for_each(|&k| _ = pending.push(k));
-                }
-            }
-            // Where this has no room the other has not.
-            if !cover.picks.push(Pick { node: id, how }) {
+    ///
+    /// Trees have all sorts of forms, so this decides as little as can be: what is not needed is computed all the same.
+    fn cover_whole(&mut self, start: u32, kids: &[NodeId], held: [i32; 3], cover: &mut Cover) -> Option<()> {
+        // Beyond its length lies what counts for nothing.
+        let (mut pending, mut len) = ([NONE; MAX_NODES + 3], kids.len());
+        pending.iter_mut().zip(kids.iter().rev()).for_each(|(place, &kid)| *place = kid);
+        let (mut state, mut picked) = (start, 0);
+        (cover.cost, cover.cut, self.words.len) = (DISPATCH, false, 0);
+        while len != 0 {
+            if picked + len > MAX_NODES {
                 return None;
             }
+            len -= 1;
+            let id = pending[len];
+            let n = &self.nodes[id as usize];
+            let in_accumulator = n.is_held(held);
+            let (sym, how, words) =
+                if in_accumulator { (Sym::A, How::Accumulator, 0) } else { (n.sym, n.how, n.words) };
+            cover.picks.items[picked] = Pick { node: id, how };
+            picked += 1;
+            cover.cost += READ_SLOT * (how == How::Slot) as u16;
+            self.words.push(n, words);
+            let arity = n.arity as usize;
+            pending[len] = n.kids[arity.saturating_sub(1)];
+            pending[len + 1] = n.kids[arity.saturating_sub(2)];
+            pending[len + 2] = n.kids[0];
+            match step(state, sym) {
+                Some(next) => state = next,
+                None => {
+                    state = step(state, n.sym.swapped()?)?;
+                    pending.swap(len, len + 1);
+                }
+            }
+            len += arity;
         }
+        cover.picks.len = picked as u8;
         cover.tile = tile(state)?.into();
         Some(())
     }

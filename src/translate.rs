@@ -89,7 +89,7 @@ pub(crate) struct Translator<'a> {
     base: i32,
     /// First slot that no home has used so far; temporaries lie from here on.
     high: i32,
-    /// Slots that the frame needs.
+    /// Slots that homes and temporaries together have needed.
     frame: i32,
     /// Temporaries in use by the present root.
     temporaries: i32,
@@ -217,21 +217,27 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
-    /// A local, looked up in its group when the function first touches it.
+    /// A local.
+    #[inline]
     fn local(&mut self, index: u32) -> &mut Local {
-        let local = &mut self.s.locals[index as usize];
-        if local.generation != self.s.generation {
-            let g = self.s.groups[self.s.groups.partition_point(|g| g.first <= index) - 1];
-            let slots = if g.ty == Ty::V128 { 2 } else { 1 };
-            *local = Local {
-                generation: self.s.generation,
-                slot: g.slot + ((index - g.first) * slots) as i32,
-                ty: g.ty,
-                set: index < self.ty.params().len() as u32,
-                cleared: false,
-            };
+        if self.s.locals[index as usize].generation != self.s.generation {
+            self.meet(index);
         }
-        local
+        &mut self.s.locals[index as usize]
+    }
+
+    /// Looks a local up in its group, when the function first touches it.
+    #[cold]
+    fn meet(&mut self, index: u32) {
+        let g = self.s.groups[self.s.groups.partition_point(|g| g.first <= index) - 1];
+        let slots = if g.ty == Ty::V128 { 2 } else { 1 };
+        self.s.locals[index as usize] = Local {
+            generation: self.s.generation,
+            slot: g.slot + ((index - g.first) * slots) as i32,
+            ty: g.ty,
+            set: index < self.ty.params().len() as u32,
+            cleared: false,
+        };
     }
 
     /// The local has a value from here to the end of the block.
@@ -299,7 +305,7 @@ impl<'a> Translator<'a> {
     }
 
     fn complete(mut self) -> Result<(Code, Map)> {
-        let bytes = self.frame as u64 * 8;
+        let bytes = self.frame.max(self.high) as u64 * 8;
         if bytes >= FRAME_LIMIT {
             return Err(Error::limit("frame bytes", FRAME_LIMIT, bytes, None));
         }

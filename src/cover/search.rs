@@ -37,9 +37,7 @@ impl Trees {
     /// The cheapest cover there is. `free` leaves may lie in accumulators; `whole` is said of a move, see [`Search`].
     pub(super) fn search(&mut self, start: u32, kids: &[NodeId], held: [i32; 3], free: u16, whole: bool) -> Cover {
         let mut pending = Few::new(NONE);
-        for &k in kids.iter().rev() {
-            pending.push(k);
-        }
+        pending.push_all(kids);
         let rest = kids.iter().map(|&k| u16::from(self[k].reads)).sum();
         let (best, picks) = (Cover::NONE, Cover::NONE.picks);
         let mut s = Search { trees: self, held, free, whole, pending, picks, best };
@@ -123,8 +121,7 @@ impl Search<'_> {
     fn operator(&mut self, id: NodeId, n: &Node, state: u32, path: Path) {
         let mark = self.pending.len;
         if let Some(next) = step(state, n.sym) {
-            let room = n.operands().iter().rev().all(|&k| self.pending.push(k));
-            if room {
+            if self.pending.push_all(n.operands()) {
                 self.follow(id, How::Operator, next, path);
             }
             self.pending.truncate(mark);

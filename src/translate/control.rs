@@ -228,7 +228,7 @@ impl Translator<'_> {
                 let n = &self.s.trees[node];
                 if !n.is_slot(home) {
                     let ty = n.ty;
-                    self.root(move_root(ty, false), &[offset_of(home)], &[node], &[]);
+                    self.root(move_root(ty, false), [offset_of(home)].into(), &[node]);
                     self.now_holds(ty, home);
                 }
             }
@@ -261,7 +261,7 @@ impl Translator<'_> {
     fn branch(&mut self, condition: NodeId, label: Label) {
         let condition = self.condition(condition);
         let words = self.s.emit.branch_words(label);
-        self.root(Sym::form(Form::BrIf), &words, &[condition], &[]);
+        self.root(Sym::form(Form::BrIf), words.into(), &[condition]);
         self.s.emit.branch_to(label);
     }
 
@@ -326,7 +326,7 @@ impl Translator<'_> {
         let from = self.s.stack.len() - n;
         self.spill_from(from);
         let (form, entry) = table_of(targets.len());
-        self.root(Sym::form(form), &[targets.len()], &[index], &[]);
+        self.root(Sym::form(form), [targets.len()].into(), &[index]);
         let this = self.s.emit.table(targets.len() + 1, entry);
         let mut ways: alloc::vec::Vec<usize> = alloc::vec::Vec::new();
         for depth in targets.targets().chain([targets.default()]) {
@@ -376,7 +376,7 @@ impl Translator<'_> {
             let root = Sym::of_class(Form::RetValueI32, self.s.trees[node].ty);
             // What the value's own computation charges is charged with it.
             let words = [offset_of(place), self.s.emit.debt()];
-            self.root(root, &words, &[node], &[]);
+            self.root(root, words.into(), &[node]);
         } else {
             self.carry(n, slots_of(results), place);
             let debt = self.s.emit.debt();

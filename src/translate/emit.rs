@@ -4,7 +4,7 @@
 //! there; falling through costs nothing, a branch charges the difference, which may be zero or negative. So every path pays
 //! exactly what it executed.
 use crate::code::{Code, Line, Map, Mark, Point};
-use crate::cover::{NodeId, bare_tile};
+use crate::cover::{NodeId, Words, bare_tile};
 use crate::error::Result;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -45,6 +45,22 @@ struct Table {
 struct Origin {
     offset: u32,
     owed: u32,
+}
+
+/// The words that a root takes itself, three at most.
+#[derive(Clone, Copy)]
+pub(super) struct Own {
+    words: [u32; 3],
+    len: u8,
+}
+
+impl<const N: usize> From<[u32; N]> for Own {
+    #[inline(always)]
+    fn from(own: [u32; N]) -> Self {
+        let mut words = [0; 3];
+        words[..N].copy_from_slice(&own);
+        Self { words, len: N as u8 }
+    }
 }
 
 #[derive(Default, Debug)]
@@ -148,9 +164,28 @@ impl Emit {
     /// The first words of an immediate, two at most.
     #[inline]
     pub(super) fn immediate(&mut self, imm: u64, words: u8) {
-        // Both, and one is taken back: how many they are nobody can foresee.
-        let end = self.code.len() + words as usize;
-        self.code.extend_from_slice(&[imm as u32, (imm >> 32) as u32]);
+        self.some_of([imm as u32, (imm >> 32) as u32], words.into());
+    }
+
+    #[inline]
+    pub(super) fn own(&mut self, own: Own) {
+        self.some_of(own.words, own.len.into());
+    }
+
+    /// The words of a tile's nodes.
+    #[inline]
+    pub(super) fn nodes(&mut self, words: &Words) {
+        match words.few() {
+            Some(few) => self.some_of(few, words.all().len()),
+            None => self.code.extend_from_slice(words.all()),
+        }
+    }
+
+    /// The first of some words. All are written, and those that are too many taken back: how many they are nobody can foresee.
+    #[inline]
+    fn some_of<const N: usize>(&mut self, words: [u32; N], len: usize) {
+        let end = self.code.len() + len;
+        self.code.extend_from_slice(&words);
         self.code.truncate(end);
     }
 

@@ -75,7 +75,8 @@ impl<'a> Translator<'a> {
         let delta = self.delta(first, ty);
         let price = self.s.emit.settle_debt();
         let own = [desc.types[type_index as usize].0, table];
-        self.root(Sym::form(Form::CallIndirect), &own, &[index], &[delta, price]);
+        self.root(Sym::form(Form::CallIndirect), own.into(), &[index]);
+        self.s.emit.words(&[delta, price]);
         self.s.emit.note_call();
         self.call_results(ty);
     }
@@ -115,7 +116,8 @@ impl<'a> Translator<'a> {
         let delta = self.tail_delta(ty);
         let price = self.s.emit.settle_debt();
         let own = [desc.types[type_index as usize].0, table];
-        self.root(Sym::form(Form::TailCallIndirect), &own, &[index], &[area, arguments, count, delta, price]);
+        self.root(Sym::form(Form::TailCallIndirect), own.into(), &[index]);
+        self.s.emit.words(&[area, arguments, count, delta, price]);
         self.s.emit.note_call();
         self.die();
     }
@@ -138,7 +140,7 @@ impl<'a> Translator<'a> {
         };
         self.before_write(slot, self.s.stack.len());
         if !self.s.trees[value].is_slot(slot) {
-            self.root(move_root(ty, false), &[offset_of(slot)], &[value], &[]);
+            self.root(move_root(ty, false), [offset_of(slot)].into(), &[value]);
             self.now_holds(ty, slot);
         }
         self.assign(index);
@@ -151,8 +153,7 @@ impl<'a> Translator<'a> {
             local.cleared = true;
             self.s.cleared.push(index);
         }
-        let node = self.s.trees.slot(slot, ty);
-        self.push(node);
+        self.push_read(slot, ty);
     }
 
     /// Is the global a mutable one that is imported? Then its cell belongs to somebody else.
@@ -315,7 +316,7 @@ impl Sink for Translator<'_> {
             if flags & (LOAD | TRAP) != 0 {
                 self.keep_order(flags);
                 let ty = self.s.trees[value].ty;
-                self.root(move_root(ty, true), &[], &[value], &[]);
+                self.root(move_root(ty, true), [].into(), &[value]);
                 self.held[accumulator(ty)] = NO_SLOT;
             }
         }
@@ -378,7 +379,7 @@ impl Sink for Translator<'_> {
             let far = self.is_far(global_index);
             let (form, word) =
                 if far { (Form::GlobalSetFarI32, global_index) } else { (Form::GlobalSetI32, global_index * 8) };
-            self.root(Sym::of_class(form, ty), &[word], &[value], &[]);
+            self.root(Sym::of_class(form, ty), [word].into(), &[value]);
         }
         Ok(())
     }

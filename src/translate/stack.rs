@@ -6,7 +6,8 @@
 //!
 //! An entry is *settled* when it is a constant or lies in its home; the others are listed, and the list is short: when it
 //! is full, the oldest is evaluated. So no rule costs more than the list is long.
-use super::Translator;
+use super::emit::Own;
+use super::{Scratch, Translator};
 use crate::cover::{Cover, How, LOAD, MAX_NODES, NO_SLOT, NONE, NodeId, Pick, TRAP, accumulator, move_root, offset_of};
 use crate::module::operators::MemArg;
 use jitless_machine::instr::{Access, Plain};
@@ -39,23 +40,49 @@ impl Translator<'_> {
     /// Makes room in the frame up to `slot`.
     pub(super) fn reach(&mut self, slot: i32) {
         self.high = self.high.max(slot);
-        self.frame = self.frame.max(self.high);
     }
 
     pub(super) fn push(&mut self, node: NodeId) {
-        let home = self.next_home();
         let n = &self.s.trees[node];
-        let (large, settled, end) = (n.is_large(), n.is_const() || n.is_slot(home), home + slots(n.ty));
+        let (ty, large, constant) = (n.ty, n.is_large(), n.is_const());
+        let home = self.put(node, ty);
+        if !constant && !self.s.trees[node].is_slot(home) {
+            self.wait(large);
+        }
+    }
+
+    /// Pushes a constant.
+    pub(super) fn push_constant(&mut self, ty: Ty, bits: u64) {
+        let node = self.s.trees.constant(ty, bits);
+        self.put(node, ty);
+    }
+
+    /// Pushes a read of a slot that is no home.
+    pub(super) fn push_read(&mut self, slot: i32, ty: Ty) {
+        let node = self.s.trees.slot(slot, ty);
+        self.put(node, ty);
+        self.wait(false);
+    }
+
+    /// Puts an operand on top. Returns its home.
+    #[inline]
+    fn put(&mut self, node: NodeId, ty: Ty) -> i32 {
+        let home = self.next_home();
+        let end = home + slots(ty);
         self.reach(end);
-        let index = self.s.stack.len();
         self.s.stack.push(Entry { node, home, end });
-        if !settled {
-            self.s.unsettled.push(index as u32);
-            if large {
-                self.spill(index);
-            } else if self.s.unsettled.len() > UNSETTLED {
-                self.spill(self.s.unsettled[0] as usize);
-            }
+        home
+    }
+
+    /// The operand on top is not settled. If it is large it does not stay so.
+    #[inline]
+    fn wait(&mut self, large: bool) {
+        let top = self.s.stack.len() - 1;
+        self.s.unsettled.push(top as u32);
+        if large {
+            self.spill(top);
+        } else if self.s.unsettled.len() > UNSETTLED {
+            self.spill(self.s.unsettled[0] as usize);
         }
     }
 
@@ -89,11 +116,6 @@ impl Translator<'_> {
         self.reach(home);
     }
 
-    pub(super) fn push_constant(&mut self, ty: Ty, bits: u64) {
-        let node = self.s.trees.constant(ty, bits);
-        self.push(node);
-    }
-
     pub(super) fn flags(&self, node: NodeId) -> u8 {
         self.s.trees[node].flags
     }
@@ -116,7 +138,7 @@ impl Translator<'_> {
             self.s.unsettled.remove(at);
         }
         self.before_write(home, i);
-        self.root(move_root(ty, false), &[offset_of(home)], &[node], &[]);
+        self.root(move_root(ty, false), [offset_of(home)].into(), &[node]);
         self.now_holds(ty, home);
         self.s.stack[i].node = self.s.trees.slot(home, ty);
     }
@@ -195,53 +217,64 @@ impl Translator<'_> {
         }
     }
 
-    /// Emits a root: what of its trees does not fit its tile, then the tile with the words `own`, those of the cover, and
-    /// `tail`.
-    pub(super) fn root(&mut self, root: Sym, own: &[u32], kids: &[NodeId], tail: &[u32]) {
+    /// Emits a root: what of its trees does not fit its tile, then the tile with the words `own` and those of the cover.
+    pub(super) fn root(&mut self, root: Sym, own: Own, kids: &[NodeId]) {
         self.temporaries = 0;
-        self.root_with(root, own, kids, tail);
+        self.root_with(root, own, kids);
     }
 
-    fn root_with(&mut self, root: Sym, own: &[u32], kids: &[NodeId], tail: &[u32]) {
+    fn root_with(&mut self, root: Sym, own: Own, kids: &[NodeId]) {
         let mut cover = Cover::NONE;
-        self.s.trees.cover(root, kids, self.held, &mut cover);
+        let walked = self.s.trees.cover(root, kids, self.held, &mut cover);
+        if !walked || self.s.emit.is_mapping() {
+            return self.pieces(root, own, &cover);
+        }
+        let Scratch { trees, emit, .. } = &mut *self.s;
+        emit.tile(cover.tile());
+        emit.statement(root.as_access().is_some());
+        emit.own(own);
+        emit.nodes(trees.walked());
+    }
+
+    /// Emits a root node by node.
+    #[inline(never)]
+    fn pieces(&mut self, root: Sym, own: Own, cover: &Cover) {
         let temporaries = if cover.cut { self.before(cover.picks()) } else { [0; MAX_NODES] };
-        self.s.emit.tile(cover.tile());
-        self.s.emit.statement(root.as_access().is_some());
-        self.s.emit.words(own);
+        let Scratch { trees, emit, .. } = &mut *self.s;
+        emit.tile(cover.tile());
+        emit.statement(root.as_access().is_some());
+        emit.own(own);
         for (pick, &slot) in cover.picks().iter().zip(&temporaries) {
-            let n = &self.s.trees[pick.node];
+            let n = &trees[pick.node];
             let (imm, words) = match pick.how {
-                How::Accumulator | How::CutAccumulator => (0, 0),
+                How::Accumulator | How::CutAccumulator => continue,
                 How::CutSlot => (offset_of(slot).into(), 1),
                 _ => (n.imm, n.words),
             };
-            let may_trap = || matches!(n.sym.info().kind, Kind::Load | Kind::Traps);
-            if self.s.emit.is_mapping() && pick.how == How::Operator && may_trap() {
-                self.s.emit.note_operator(pick.node);
+            if emit.is_mapping() && pick.how == How::Operator && matches!(n.sym.info().kind, Kind::Load | Kind::Traps) {
+                emit.note_operator(pick.node);
             }
             if words > 2 {
-                self.s.emit.word(n.kids[2]);
+                emit.word(n.kids[2]);
             }
-            self.s.emit.immediate(imm, words.min(2));
+            emit.immediate(imm, words.min(2));
         }
-        self.s.emit.words(tail);
     }
 
     /// Emits the subtrees that a cover leaves out. Returns the temporary slot of each that has one.
     fn before(&mut self, picks: &[Pick]) -> [i32; MAX_NODES] {
-        let mut temporaries = [0i32; MAX_NODES];
+        let mut temporaries = [0; MAX_NODES];
         for (pick, slot) in picks.iter().zip(&mut temporaries).filter(|(p, _)| p.how == How::CutSlot) {
             *slot = self.high + self.temporaries;
             let ty = self.s.trees[pick.node].ty;
             self.temporaries += slots(ty);
             self.frame = self.frame.max(self.high + self.temporaries);
-            self.root_with(move_root(ty, false), &[offset_of(*slot)], &[pick.node], &[]);
+            self.root_with(move_root(ty, false), [offset_of(*slot)].into(), &[pick.node]);
             self.held[accumulator(ty)] = NO_SLOT;
         }
         for pick in picks.iter().filter(|p| p.how == How::CutAccumulator) {
             let ty = self.s.trees[pick.node].ty;
-            self.root_with(move_root(ty, true), &[], &[pick.node], &[]);
+            self.root_with(move_root(ty, true), [].into(), &[pick.node]);
             self.held[accumulator(ty)] = NO_SLOT;
         }
         temporaries
@@ -262,12 +295,20 @@ impl Translator<'_> {
         id
     }
 
+    /// The entries from `from` on, three at most.
+    fn operands(&self, from: usize) -> [NodeId; 3] {
+        let mut nodes = [NONE; 3];
+        nodes.iter_mut().zip(&self.s.stack[from..]).for_each(|(node, e)| *node = e.node);
+        nodes
+    }
+
     /// Pushes a plain instruction, or anything else that only computes, over the operands on the stack.
     pub(super) fn compute(&mut self, sym: Sym, ty: Ty) {
         let info = sym.info();
         let n = info.operands.len();
         let from = self.s.stack.len() - n;
-        let flags = self.s.stack[from..].iter().fold(0, |f, e| f | self.flags(e.node));
+        let mut kids = self.operands(from);
+        let flags = kids[..n].iter().fold(0, |flags, &kid| flags | self.flags(kid));
         let traps = info.kind == Kind::Traps && flags & (LOAD | TRAP) != 0;
         if traps || flags & TRAP != 0 && n > 1 {
             for i in from..self.s.stack.len() {
@@ -275,10 +316,8 @@ impl Translator<'_> {
                     self.spill(i);
                 }
             }
-        }
-        let mut kids = [NONE; 3];
-        for (kid, e) in kids.iter_mut().zip(&self.s.stack[from..]) {
-            *kid = e.node;
+            // Others may have been disturbed by that.
+            kids = self.operands(from);
         }
         self.truncate(from);
         let id = self.folded(sym, &kids[..n]).unwrap_or_else(|| self.operator(sym, ty, &kids[..n], 0));
@@ -375,8 +414,7 @@ impl Translator<'_> {
         let address = self.pop();
         let (sym, imm) = Self::reach_of(op, arg);
         let far = [arg.memory, imm as u32, (imm >> 32) as u32];
-        let near = [imm as u32];
-        let own: &[u32] = if sym == Sym::near(op) { &near } else { &far };
-        self.root(sym, own, &[address, value], &[]);
+        let own = if sym == Sym::near(op) { [imm as u32].into() } else { far.into() };
+        self.root(sym, own, &[address, value]);
     }
 }

@@ -72,6 +72,27 @@ fn sixteen_of_everything() -> Check {
     Ok(())
 }
 
+/// The sum waits and reads what the calls left on the stack; the operator behind it traps, so it is computed at once, and
+/// where the second call's result lies.
+#[test]
+fn operands_that_wait_are_disturbed_by_later_ones() -> Check {
+    for later in [
+        "(i32.div_u (local.get 0) (local.get 1))",
+        "(i32.trunc_f32_u (f32.convert_i32_u (i32.div_u (local.get 0) (local.get 1))))",
+        "(i32.rem_u (i32.load (local.get 2)) (local.get 0))",
+    ] {
+        let (mut store, instance) = alone(&format!(
+            r#"(module (memory 1) (data (i32.const 8) "\04\00\00\00")
+                (func $id (param i32) (result i32) (local.get 0))
+                (func (export "f") (param i32 i32 i32) (result i32)
+                    (i32.add (i32.add (call $id (i32.const 100)) (call $id (i32.const 20))) {later})))"#
+        ));
+        let f = instance.get_typed_func::<(i32, i32, i32), i32>(&store, "f")?;
+        assert_eq!(f.call(&mut store, (12, 3, 8))?, 124, "{later}");
+    }
+    Ok(())
+}
+
 #[test]
 fn l13_calls_that_do_not_fit() {
     let (mut store, instance) = alone(
