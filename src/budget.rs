@@ -7,180 +7,13 @@
 //! Invariant: `used` is the sum of the charges that were not released, and never above the limit, here and in the account
 //! drawn on.
 
-use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+mod account;
+mod limits;
 
-use crate::error::{Error, Result};
+pub use self::account::Account;
+pub use self::limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 
-/// What a store's guests may make the host hold; made by [`StoreLimitsBuilder`].
-///
-/// Put into the store's data and named by `Store::limiter`, it is also a [`ResourceLimiter`], as in other engines.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StoreLimits {
-    memory_size: u64,
-    table_elements: u64,
-    instances: usize,
-    tables: usize,
-    memories: usize,
-    total_memory: u64,
-    trap_on_grow_failure: bool,
-}
-
-/// See [`StoreLimitsBuilder`] for the figures.
-impl Default for StoreLimits {
-    fn default() -> Self {
-        Self {
-            memory_size: u64::MAX,
-            table_elements: 10_000_000,
-            instances: 10_000,
-            tables: 10_000,
-            memories: 10_000,
-            total_memory: 4 << 30,
-            trap_on_grow_failure: false,
-        }
-    }
-}
-
-/// Makes [`StoreLimits`].
-///
-/// ```
-/// let limits = jitless::StoreLimitsBuilder::new().total_memory(256 << 20).instances(1).build();
-/// # let _ = limits;
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct StoreLimitsBuilder(StoreLimits);
-
-impl StoreLimitsBuilder {
-    /// The defaults: 4 GiB in total, tables of 10 million elements, 10,000 instances, tables and memories.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The most bytes that *each* memory may have. Default: what its type and [`Self::total_memory`] allow.
-    pub fn memory_size(mut self, bytes: usize) -> Self {
-        self.0.memory_size = bytes as u64;
-        self
-    }
-
-    /// The most elements that *each* table may have. Default: 10,000,000.
-    pub fn table_elements(mut self, elements: usize) -> Self {
-        self.0.table_elements = elements as u64;
-        self
-    }
-
-    /// The most instances. Default: 10,000.
-    pub fn instances(mut self, count: usize) -> Self {
-        self.0.instances = count;
-        self
-    }
-
-    /// The most tables of all instances together. Default: 10,000.
-    pub fn tables(mut self, count: usize) -> Self {
-        self.0.tables = count;
-        self
-    }
-
-    /// The most memories of all instances together. Default: 10,000.
-    pub fn memories(mut self, count: usize) -> Self {
-        self.0.memories = count;
-        self
-    }
-
-    /// The most bytes of *everything* that the store's guests make the host hold: memories, tables, globals, instances,
-    /// stacks, values of the host in tables. `u64::MAX` is no bound. Default: 4 GiB.
-    pub fn total_memory(mut self, bytes: u64) -> Self {
-        self.0.total_memory = bytes;
-        self
-    }
-
-    /// Should `memory.grow` and `table.grow` end the call where a limit stops them, and not return -1? Default: no.
-    pub fn trap_on_grow_failure(mut self, yes: bool) -> Self {
-        self.0.trap_on_grow_failure = yes;
-        self
-    }
-
-    /// The limits.
-    pub fn build(self) -> StoreLimits {
-        self.0
-    }
-}
-
-/// Decides, growth by growth, what a store's guests may have; the store's own limits come first.
-///
-/// An answer of `Ok(false)` makes the instruction return -1, or instantiation fail; an error ends the call with it.
-pub trait ResourceLimiter {
-    /// May a memory grow from `current` to `desired` bytes? A memory that is being made grows from 0. `maximum` is what
-    /// its type declares, in bytes.
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool>;
-
-    /// May a table grow from `current` to `desired` elements? `maximum` is what its type declares.
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool>;
-
-    /// A memory was allowed to grow, but could not. An error ends the call, `Ok` makes the instruction return -1.
-    fn memory_grow_failed(&mut self, error: &Error) -> Result<()> {
-        let _ = error;
-        Ok(())
-    }
-
-    /// The same for tables.
-    fn table_grow_failed(&mut self, error: &Error) -> Result<()> {
-        let _ = error;
-        Ok(())
-    }
-
-    /// The most instances.
-    fn instances(&self) -> usize {
-        10_000
-    }
-
-    /// The most tables.
-    fn tables(&self) -> usize {
-        10_000
-    }
-
-    /// The most memories.
-    fn memories(&self) -> usize {
-        10_000
-    }
-}
-
-impl StoreLimits {
-    /// See [`StoreLimitsBuilder::total_memory`].
-    pub fn total_memory(&self) -> u64 {
-        self.total_memory
-    }
-
-    fn decide(&self, resource: Resource, limit: u64, desired: usize, maximum: Option<usize>) -> Result<bool> {
-        let allowed = desired as u64 <= limit;
-        // Beyond its own maximum a growth fails whatever the limits are, so that is no reason to end the call.
-        if !allowed && self.trap_on_grow_failure && maximum.is_none_or(|maximum| desired <= maximum) {
-            return Err(resource.error(limit, desired as u64));
-        }
-        Ok(allowed)
-    }
-}
-
-impl ResourceLimiter for StoreLimits {
-    fn memory_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
-        self.decide(Resource::Memory, self.memory_size, desired, maximum)
-    }
-
-    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
-        self.decide(Resource::TableElements, self.table_elements, desired, maximum)
-    }
-
-    fn instances(&self) -> usize {
-        self.instances
-    }
-
-    fn tables(&self) -> usize {
-        self.tables
-    }
-
-    fn memories(&self) -> usize {
-        self.memories
-    }
-}
+use crate::error::Error;
 
 /// What has a cap of its own besides the sum of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -204,114 +37,6 @@ impl Resource {
             Self::Memories => ("memories", ""),
         };
         Error::budget_of(what, unit, limit, wanted)
-    }
-}
-
-/// The sum of the bytes that a store's guests make the host hold. Clones are the same account.
-///
-/// What a host function keeps for a guest outside of the store is charged here, so that one limit holds for all of it:
-///
-/// ```
-/// use jitless::{Engine, Store, StoreLimitsBuilder};
-///
-/// let mut store = Store::new(&Engine::default(), ());
-/// store.set_limits(StoreLimitsBuilder::new().total_memory(1 << 20).build());
-/// let account = store.account();
-/// account.charge(1000, "a mailbox")?;
-/// assert!(account.charge(1 << 20, "a mailbox").is_err());
-/// assert_eq!(store.memory_used(), 1000);
-/// account.release(1000);
-/// # Ok::<(), jitless::Error>(())
-/// ```
-///
-/// An account of its own is a budget for several stores: [`Store::within`](crate::Store::within).
-#[derive(Clone, Debug)]
-pub struct Account(Arc<Sums>);
-
-#[derive(Debug)]
-struct Sums {
-    limit: AtomicU64,
-    used: AtomicU64,
-    peak: AtomicU64,
-    /// The account that all of this is charged to as well.
-    pool: Option<Account>,
-}
-
-impl Account {
-    /// An account of its own, to which at most `limit` bytes can be charged at once.
-    pub fn new(limit: u64) -> Self {
-        Self::within(limit, None)
-    }
-
-    fn within(limit: u64, pool: Option<Account>) -> Self {
-        Self(Arc::new(Sums { limit: limit.into(), used: 0.into(), peak: 0.into(), pool }))
-    }
-
-    /// Charges `bytes` before they are allocated; nothing is charged if they are too many.
-    ///
-    /// `what` asks for them, for the error: "a file".
-    pub fn charge(&self, bytes: u64, what: &'static str) -> Result<(), Error> {
-        if bytes == 0 {
-            return Ok(());
-        }
-        let limit = self.limit();
-        let within = |used: u64| Some(used.saturating_add(bytes)).filter(|&wanted| wanted <= limit);
-        let Ok(used) = self.0.used.try_update(Relaxed, Relaxed, within) else { return Err(self.refusal(bytes, what)) };
-        if let Some(pool) = &self.0.pool
-            && let Err(error) = pool.charge(bytes, what)
-        {
-            self.give_back(bytes);
-            return Err(error);
-        }
-        self.0.peak.fetch_max(used + bytes, Relaxed);
-        Ok(())
-    }
-
-    /// Gives back bytes that were charged.
-    pub fn release(&self, bytes: u64) {
-        self.give_back(bytes);
-        if let Some(pool) = &self.0.pool {
-            pool.release(bytes);
-        }
-    }
-
-    fn give_back(&self, bytes: u64) {
-        let down = |used: u64| {
-            debug_assert!(bytes <= used, "{bytes} bytes released, {used} charged");
-            Some(used.saturating_sub(bytes))
-        };
-        // It always has an answer.
-        let _ = self.0.used.try_update(Relaxed, Relaxed, down);
-    }
-
-    /// Why `bytes` more cannot be charged.
-    fn refusal(&self, bytes: u64, what: &'static str) -> Error {
-        let wanted = self.used().saturating_add(bytes);
-        match &self.0.pool {
-            Some(pool) if wanted <= self.limit() => pool.refusal(bytes, what),
-            _ => Error::budget(what, self.limit(), wanted),
-        }
-    }
-
-    /// Bytes that are charged now.
-    pub fn used(&self) -> u64 {
-        self.0.used.load(Relaxed)
-    }
-
-    /// The most bytes that were ever charged at once.
-    pub fn peak(&self) -> u64 {
-        self.0.peak.load(Relaxed)
-    }
-
-    /// The most bytes that can be charged at once, if an account drawn on has them.
-    pub fn limit(&self) -> u64 {
-        self.0.limit.load(Relaxed)
-    }
-
-    /// Bytes that can still be charged.
-    pub fn left(&self) -> u64 {
-        let left = self.limit().saturating_sub(self.used());
-        self.0.pool.as_ref().map_or(left, |pool| left.min(pool.left()))
     }
 }
 
@@ -376,7 +101,7 @@ impl Budget {
     /// Sets other limits. What is held already stays, even if it is more; it only cannot grow.
     pub(crate) fn set_limits(&mut self, limits: StoreLimits) {
         self.limits = limits;
-        self.account.0.limit.store(limits.total_memory, Relaxed);
+        self.account.set_limit(limits.total_memory);
     }
 
     /// Should an instruction that cannot grow end the call?
@@ -537,16 +262,5 @@ mod tests {
         budget.add(Resource::Instances, 1).unwrap();
         budget.add(Resource::Tables, 1).unwrap_err();
         budget.add(Resource::Memories, 1).unwrap();
-    }
-
-    #[test]
-    fn the_limiter_refuses_or_ends_the_call() {
-        let builder = StoreLimitsBuilder::new().memory_size(100);
-        let mut limits = builder.clone().build();
-        assert!(limits.memory_growing(0, 100, None).unwrap());
-        assert!(!limits.memory_growing(0, 101, None).unwrap());
-        let mut limits = builder.trap_on_grow_failure(true).build();
-        assert_eq!(limits.memory_growing(0, 101, None).unwrap_err().kind(), ErrorKind::Budget);
-        assert!(!limits.memory_growing(0, 101, Some(50)).unwrap());
     }
 }
