@@ -63,6 +63,7 @@ fn changes(old: &Model, new: &Model) -> Vec<(String, Changed)> {
 }
 
 /// What a disk has room for is not known, it has a clock of its own, and files that are not open are names.
+#[cfg(all(unix, feature = "host-fs"))]
 const DISK: Traits = Traits { told_times: false, names_only: true, quota: None };
 
 proptest! {
