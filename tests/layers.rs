@@ -137,7 +137,7 @@ fn the_decoder_is_named_by_the_module_floor_alone() {
 
 #[test]
 fn a_file_opens_with_its_idea() {
-    for dir in ["src", "machine/src", "cli/src", "spec-tests/src", "tests", "examples"] {
+    for dir in ["src", "machine/src", "machine/build", "cli/src", "spec-tests/src", "tests", "examples"] {
         for path in all(dir) {
             let text = fs::read_to_string(&path).unwrap();
             assert!(text.starts_with("//! "), "{}: the first line is not `//! …`", path.display());

@@ -8,7 +8,9 @@ use alloc::vec::Vec;
 use core::fmt::{self, Debug, Formatter};
 
 use super::engine::Engine;
-use crate::error::{Error, Result};
+#[cfg(feature = "std")]
+use crate::error::Error;
+use crate::error::Result;
 use crate::load::{self, Loaded};
 use crate::module::{self, Description};
 use crate::types::{ExternKind, ExternType, FuncType};

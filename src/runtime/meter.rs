@@ -40,6 +40,8 @@ pub(crate) enum Pause {
     OutOfFuel {
         required: u64,
     },
+    /// Needs a clock.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "matched all the same"))]
     Deadline,
     Stopped,
 }
