@@ -6,7 +6,7 @@ use alloc::{format, vec};
 use core::error::Error as StdError;
 
 use super::*;
-use crate::types::{ExternType, GlobalType, Mutability, RefType, ValType};
+use crate::types::{ExternType, FuncType, GlobalType, Mutability, RefType, ValType};
 
 fn place() -> Place {
     Place { offset: 0x1a, function: Some(14), name: Some("parse".into()), operator: Some("i32.add") }
