@@ -328,7 +328,7 @@ mod tests {
         let pages = |ty: MemoryType| ty.reachable_pages();
         assert_eq!(pages(MemoryType::new(0, None)), 1 << 16);
         assert_eq!(pages(MemoryType::new64(0, None)), 1 << 48);
-        assert_eq!(pages(MemoryType { page_size_log2: 0, ..MemoryType::new(0, None) }), u32::MAX.into());
+        assert_eq!(pages(MemoryType { page_size_log2: 0, ..MemoryType::new(0, None) }), u64::from(u32::MAX));
         assert_eq!(pages(MemoryType { page_size_log2: 0, ..MemoryType::new64(0, None) }), u64::MAX);
     }
 
