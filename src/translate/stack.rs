@@ -226,25 +226,23 @@ impl Translator<'_> {
     fn root_with(&mut self, root: Sym, own: Own, kids: &[NodeId]) {
         let mut cover = Cover::NONE;
         let walked = self.s.trees.cover(root, kids, self.held, &mut cover);
-        if !walked || self.s.emit.is_mapping() {
-            return self.pieces(root, own, &cover);
-        }
-        let Scratch { trees, emit, .. } = &mut *self.s;
-        emit.tile(cover.tile());
-        emit.statement(root.as_access().is_some());
-        emit.own(own);
-        emit.nodes(trees.walked());
-    }
-
-    /// Emits a root node by node.
-    #[inline(never)]
-    fn pieces(&mut self, root: Sym, own: Own, cover: &Cover) {
         let temporaries = if cover.cut { self.before(cover.picks()) } else { [0; MAX_NODES] };
         let Scratch { trees, emit, .. } = &mut *self.s;
         emit.tile(cover.tile());
         emit.statement(root.as_access().is_some());
         emit.own(own);
-        for (pick, &slot) in cover.picks().iter().zip(&temporaries) {
+        if walked && !emit.is_mapping() {
+            emit.nodes(trees.walked());
+        } else {
+            self.nodes(cover.picks(), &temporaries);
+        }
+    }
+
+    /// Emits the words of a tile's nodes, one by one.
+    #[inline(never)]
+    fn nodes(&mut self, picks: &[Pick], temporaries: &[i32; MAX_NODES]) {
+        let Scratch { trees, emit, .. } = &mut *self.s;
+        for (pick, &slot) in picks.iter().zip(temporaries) {
             let n = &trees[pick.node];
             let (imm, words) = match pick.how {
                 How::Accumulator | How::CutAccumulator => continue,
