@@ -48,13 +48,16 @@ impl Stdout {
     }
 }
 
+/// Keeps nothing back.
 impl Write for Stdout {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.to.write(buffer).map_err(|error| self.seen(error))
+        self.write_vectored(&[IoSlice::new(buffer)])
     }
 
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.to.write_vectored(buffers).map_err(|error| self.seen(error))
+        let written = self.to.write_vectored(buffers).map_err(|error| self.seen(error))?;
+        self.flush()?;
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -62,30 +65,13 @@ impl Write for Stdout {
     }
 }
 
-#[cfg(unix)]
 fn unbuffered() -> Box<dyn Write + Send> {
-    use std::os::fd::AsFd;
-    match io::stdout().as_fd().try_clone_to_owned() {
-        Ok(file) => Box::new(std::fs::File::from(file)),
-        Err(_) => Box::new(io::stdout()),
-    }
-}
-
-#[cfg(not(unix))]
-fn unbuffered() -> Box<dyn Write + Send> {
-    struct Flushed(io::Stdout);
-
-    impl Write for Flushed {
-        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-            let written = self.0.write(buffer)?;
-            self.0.flush()?;
-            Ok(written)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            self.0.flush()
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        if let Ok(file) = io::stdout().as_fd().try_clone_to_owned() {
+            return Box::new(std::fs::File::from(file));
         }
     }
-
-    Box::new(Flushed(io::stdout()))
+    Box::new(io::stdout())
 }
